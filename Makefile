@@ -1,0 +1,34 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both do all set-up.
+PYTHON ?= python3
+PY := .venv/bin/python
+CAPTURE ?=
+
+.PHONY: setup demo test check bench docs clean
+
+# torch is installed on its own, first: its pin picks the CPU build where the index offers one.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PY) -m piavas.cli install hrtf
+	touch $@
+
+setup: .venv/ready
+
+demo: .venv/ready
+	$(PY) -m piavas.cli demo $(if $(CAPTURE),--capture $(CAPTURE))
+
+test: .venv/ready
+	$(PY) -m pytest -n 2
+
+check: .venv/ready
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+bench: .venv/ready
+	$(PY) benchmarks/demo.py
+
+clean:
+	rm -rf .venv build dist demo

@@ -1,0 +1,1 @@
+"""`Scene`, source and listeners to impulse responses."""

@@ -1,0 +1,1 @@
+"""Folders from the world to `Capture`."""

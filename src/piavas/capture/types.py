@@ -1,0 +1,135 @@
+"""What a camera brought home: images, intrinsics, poses, perhaps depth, labels, sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """A pinhole camera with Brown-Conrady distortion, in pixels of the full image.
+
+    Pixel centres lie at half-integers plus 0 (OpenCV: the first pixel's centre is (0, 0)).
+
+    Args:
+        distortion: k1, k2, p1, p2, k3 (OpenCV order).
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """`[3, 3]`."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image and where it was taken.
+
+    Args:
+        image_path: colour image.
+        pose: `[4, 4]` camera-to-world in the convention of the house (OpenGL axes, +z up, metres).
+        depth_path: 16-bit image of z-depth, or None.
+        depth_scale: metres a unit of the depth image.
+        depth_invalid: values that mean "nothing measured".
+        label_path: 8- or 16-bit image of label indices into `Capture.labels`, or None.
+        time: seconds, where known.
+    """
+
+    image_path: Path
+    intrinsics: Intrinsics
+    pose: NDArray[np.float64]
+    depth_path: Path | None = None
+    depth_scale: float = 1e-3
+    depth_invalid: tuple[int, ...] = (0, 65535)
+    label_path: Path | None = None
+    time: float | None = None
+
+    def image(self) -> NDArray[np.uint8]:
+        """Colour `[height, width, 3]` RGB, undistorted."""
+        from piavas.capture.images import read_color
+
+        return read_color(self)
+
+    def depth(self) -> NDArray[np.float32]:
+        """z-depth `[height, width]` in metres, undistorted, NaN where nothing was measured."""
+        from piavas.capture.images import read_depth
+
+        return read_depth(self)
+
+    def labels(self) -> NDArray[np.int32]:
+        """Label indices `[height, width]`, undistorted, -1 where there is none."""
+        from piavas.capture.images import read_labels
+
+        return read_labels(self)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A sound source played in the room and what a head recorded along a way.
+
+    Args:
+        name: key, unique in the capture.
+        source: `[3]` metres.
+        dry_path: one channel, what was played.
+        wet_path: two channels, what the ears recorded, on the same clock.
+        times: `[n]` seconds at which the head was at `poses`.
+        poses: `[n, 4, 4]`.
+        split: "train", "val" or "test".
+    """
+
+    name: str
+    source: NDArray[np.float64]
+    dry_path: Path
+    wet_path: Path
+    times: NDArray[np.float64]
+    poses: NDArray[np.float64]
+    split: str = "train"
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Everything one visit to a room brought home.
+
+    Args:
+        root: the folder.
+        layout: which reader read it, e.g. "nerfstudio", "rgbd".
+        frames: images in order.
+        transform: `[4, 4]` that was applied to the file's world to get the house's.
+        metric: whether lengths are metres (False: up to scale).
+        labels: name of each label index of the label images; empty where there are none.
+        recordings: sounds recorded in the room, where there are any.
+    """
+
+    root: Path
+    layout: str
+    frames: tuple[Frame, ...]
+    transform: NDArray[np.float64]
+    metric: bool = True
+    labels: Mapping[int, str] = field(default_factory=dict)
+    recordings: tuple[Recording, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether every frame carries sensor depth."""
+        return all(frame.depth_path is not None for frame in self.frames)
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """Camera positions `[frame, 3]` in metres."""
+        return np.stack([frame.pose[:3, 3] for frame in self.frames])

@@ -1,0 +1,1 @@
+"""Predictions against recordings: metrics by family and name, tables, reports."""

@@ -1,0 +1,1 @@
+"""`Capture` to a mesh of the air in the room."""

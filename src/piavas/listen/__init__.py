@@ -1,0 +1,1 @@
+"""Responses and audio in the forms that other tools read."""

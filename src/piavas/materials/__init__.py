@@ -1,0 +1,1 @@
+"""Mesh and labels to a `Scene` of acoustic materials."""

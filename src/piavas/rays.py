@@ -1,0 +1,79 @@
+"""Rays against triangles: the one gate to Mitsuba's ray tracing for callers that think in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from piavas.llvm import mitsuba
+from piavas.scene import check_triangles
+
+
+class RayCaster:
+    """Triangles, ready for rays.
+
+    Args:
+        vertices: `[v, 3]` metres.
+        faces: `[f, 3]`.
+
+    Raises:
+        GeometryError: no triangles, or broken ones.
+        MissingDependencyError: Mitsuba cannot run here.
+    """
+
+    def __init__(self, vertices: ArrayLike, faces: ArrayLike) -> None:
+        points = np.asarray(vertices, dtype=np.float64)
+        triangles = np.asarray(faces, dtype=np.int32)
+        check_triangles(points, triangles)
+        self.mi = mi = mitsuba()
+        mesh = mi.Mesh("air", len(points), len(triangles))
+        params = mi.traverse(mesh)
+        params["vertex_positions"] = mi.Float(points.astype(np.float32).ravel())
+        params["faces"] = mi.UInt32(triangles.astype(np.uint32).ravel())
+        params.update()
+        self.scene: Any = mi.load_dict({"type": "scene", "mesh": mesh})
+
+    def _ray(self, origins: ArrayLike, directions: ArrayLike, reach: Any = None) -> Any:
+        mi = self.mi
+        o = np.ascontiguousarray(np.asarray(origins, dtype=np.float32).T)
+        d = np.ascontiguousarray(np.asarray(directions, dtype=np.float32).T)
+        ray = mi.Ray3f(mi.Point3f(o), mi.Vector3f(d))
+        if reach is not None:
+            ray.maxt = mi.Float(np.asarray(reach, dtype=np.float32))
+        return ray
+
+    def closest(
+        self, origins: ArrayLike, directions: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """First hits.
+
+        Args:
+            origins: `[n, 3]` metres.
+            directions: `[n, 3]` unit vectors.
+
+        Returns:
+            distance `[n]` in metres (inf where the ray escapes) and face `[n]` (-1 there).
+        """
+        hit = self.scene.ray_intersect_preliminary(self._ray(origins, directions))
+        distance = np.array(hit.t, dtype=np.float64)
+        face = np.array(hit.prim_index, dtype=np.int64)
+        return distance, np.where(np.isfinite(distance), face, -1)
+
+    def visible(
+        self, origins: ArrayLike, targets: ArrayLike, margin: float = 1e-4
+    ) -> NDArray[np.bool_]:
+        """Whether nothing lies between `origins` `[n, 3]` and `targets` `[n, 3]`.
+
+        Both ends are drawn in by `margin` metres, so that points on a surface see out of it.
+        """
+        start, end = np.broadcast_arrays(
+            np.asarray(origins, dtype=np.float64), np.asarray(targets, dtype=np.float64)
+        )
+        way = end - start
+        length = np.linalg.norm(way, axis=-1)
+        ahead = way / np.maximum(length, 1e-12)[:, None]
+        ray = self._ray(start + margin * ahead, ahead, np.maximum(length - 2 * margin, 0.0))
+        blocked = np.array(self.scene.ray_test(ray), dtype=bool)
+        return ~blocked | (length <= 2 * margin)

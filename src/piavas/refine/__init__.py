@@ -1,0 +1,1 @@
+"""Simulated to recorded-sounding audio by flow matching."""

@@ -1,0 +1,1 @@
+"""Dry audio through impulse responses, for still and moving heads."""
