@@ -1,0 +1,23 @@
+"""What tests share: the folder of measurements outside the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def shared(name: str) -> Path:
+    """The path `name` under `PIAVAS_SHARED`; skips the test by that name where it is absent.
+
+    With `PIAVAS_DEMAND_SHARED=1` (continuous integration) its absence is a failure.
+    """
+    path = Path(os.environ.get("PIAVAS_SHARED", ROOT.parent / "shared")) / name
+    if not path.exists():
+        if os.environ.get("PIAVAS_DEMAND_SHARED") == "1":
+            pytest.fail(f"PIAVAS_SHARED lacks {name}")
+        pytest.skip(f"PIAVAS_SHARED lacks {name}")
+    return path
