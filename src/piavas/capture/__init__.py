@@ -1,1 +1,18 @@
 """Folders from the world to `Capture`."""
+
+from piavas.capture.gravity import align_to_gravity
+from piavas.capture.load import READERS, Reader, load_capture
+from piavas.capture.types import Capture, Frame, Intrinsics, Recording
+from piavas.capture.write import write_nerfstudio
+
+__all__ = [
+    "READERS",
+    "Capture",
+    "Frame",
+    "Intrinsics",
+    "Reader",
+    "Recording",
+    "align_to_gravity",
+    "load_capture",
+    "write_nerfstudio",
+]

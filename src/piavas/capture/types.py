@@ -46,6 +46,9 @@ class Frame:
         depth_invalid: values that mean "nothing measured".
         label_path: 8- or 16-bit image of label indices into `Capture.labels`, or None.
         time: seconds, where known.
+        image_intrinsics: the colour camera's own pinhole, where the colour image is not
+            registered to `intrinsics` (which the depth image then follows); None where it is.
+            `image()` resamples the colour onto `intrinsics`.
     """
 
     image_path: Path
@@ -56,6 +59,7 @@ class Frame:
     depth_invalid: tuple[int, ...] = (0, 65535)
     label_path: Path | None = None
     time: float | None = None
+    image_intrinsics: Intrinsics | None = None
 
     def image(self) -> NDArray[np.uint8]:
         """Colour `[height, width, 3]` RGB, undistorted."""
@@ -70,7 +74,10 @@ class Frame:
         return read_depth(self)
 
     def labels(self) -> NDArray[np.int32]:
-        """Label indices `[height, width]`, undistorted, -1 where there is none."""
+        """Label indices `[height, width]`, undistorted, -1 where there is none.
+
+        In the file, the largest value of the bit depth (255 or 65535) means "no label".
+        """
         from piavas.capture.images import read_labels
 
         return read_labels(self)
@@ -107,7 +114,8 @@ class Capture:
         root: the folder.
         layout: which reader read it, e.g. "nerfstudio", "rgbd".
         frames: images in order.
-        transform: `[4, 4]` that was applied to the file's world to get the house's.
+        transform: `[4, 4]` that was applied to the original world to get the house's
+            (for nerfstudio the `applied_transform` it states; else what the reader applied).
         metric: whether lengths are metres (False: up to scale).
         labels: name of each label index of the label images; empty where there are none.
         recordings: sounds recorded in the room, where there are any.
