@@ -68,17 +68,57 @@ class Material:
 
 
 @dataclass(frozen=True)
+class Directivity:
+    """The cardioid family, band by band: pressure (1 - a) + a cos(angle to the axis).
+
+    Args:
+        pattern: a in [0, 1], `[9]` or one value: 0 omnidirectional, 0.5 cardioid, 1 dipole.
+
+    Raises:
+        MaterialError: values outside [0, 1].
+    """
+
+    pattern: Array
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pattern", _bands(self.pattern, "pattern", "directivity"))
+
+    def pressure(self, cosine: ArrayLike) -> Array:
+        """Pressure re the axis, `[n, 9]`, at the cosines `[n]` of the angle to the axis."""
+        return 1 - self.pattern + self.pattern * np.asarray(cosine, dtype=np.float64)[:, None]
+
+
+@dataclass(frozen=True)
 class Source:
-    """A sound source: an omnidirectional unit source gives a free-field pressure of 1/r.
+    """A sound source of unit strength: its free-field pressure on the axis is 1/r.
 
     Args:
         position: `[3]` metres.
+        axis: `[3]` the way it faces; of no effect without a directivity.
+        directivity: None for omnidirectional.
     """
 
     position: Array
+    axis: Array = field(default_factory=lambda: np.array([1.0, 0.0, 0.0]))
+    directivity: Directivity | None = None
 
     def __post_init__(self) -> None:
+        axis = as_point(self.axis, "source.axis")
+        if not axis.any():
+            raise SimulationError("has no length", field="source.axis", mend="give a direction")
         object.__setattr__(self, "position", as_point(self.position, "source"))
+        object.__setattr__(self, "axis", axis / np.linalg.norm(axis))
+
+    def pressure(self, directions: ArrayLike) -> Array:
+        """Pressure re the axis, `[n, 9]`, towards the unit vectors `[n, 3]`."""
+        directions = np.asarray(directions, dtype=np.float64)
+        if self.directivity is None:
+            return np.ones((len(directions), len(OCTAVE_BANDS)))
+        return self.directivity.pressure(directions @ self.axis)
+
+    def energy(self, directions: ArrayLike) -> Array:
+        """Squared pressure re the axis, `[n, 9]`, towards the unit vectors `[n, 3]`."""
+        return self.pressure(directions) ** 2
 
 
 def as_point(value: ArrayLike, name: str) -> Array:

@@ -1,0 +1,50 @@
+"""Octave bands as spectra: a power-complementary bank, and smooth gains between band centres."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piavas.scene import OCTAVE_BANDS
+
+EXACT_BANDS = 1000.0 * 2.0 ** np.arange(-4, 5)
+"""Exact mid-band frequencies in hertz (IEC 61260-1, base two)."""
+
+
+@lru_cache(maxsize=16)
+def band_weights(size: int, sample_rate: int) -> NDArray[np.float64]:
+    """Power share of each octave band at each bin of a real FFT, `[9, size // 2 + 1]`.
+
+    The shares of a bin sum to 1, so that noises filtered by their roots add in energy without
+    gap or overlap. Neighbours cross over in the middle between band centres with a sin² slope of
+    one third of an octave; the lowest band takes all below it, the highest all above.
+    """
+    f = np.fft.rfftfreq(size, 1 / sample_rate)
+    octave = np.log2(np.maximum(f, 1e-3) / EXACT_BANDS[0])
+    edges = np.arange(len(OCTAVE_BANDS) - 1) + 0.5
+    ramp = np.clip((octave[None] - edges[:, None]) * 3 + 0.5, 0, 1)
+    above = np.sin(0.5 * np.pi * ramp) ** 2
+    steps = np.concatenate([np.ones((1, f.size)), above, np.zeros((1, f.size))])
+    return np.asarray(steps[:-1] - steps[1:])
+
+
+@lru_cache(maxsize=16)
+def interpolation(size: int, sample_rate: int) -> NDArray[np.float64]:
+    """Weights `[9, size // 2 + 1]` that draw a line over log-frequency through band values."""
+    f = np.fft.rfftfreq(size, 1 / sample_rate)
+    octave = np.clip(np.log2(np.maximum(f, 1e-3) / EXACT_BANDS[0]), 0, len(OCTAVE_BANDS) - 1)
+    return np.asarray(np.maximum(0, 1 - np.abs(octave[None] - np.arange(9)[:, None])))
+
+
+def minimum_phase(log_magnitude: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Minimum-phase spectra of natural-log magnitudes `[..., size // 2 + 1]`.
+
+    The real cepstrum is folded onto positive times (Oppenheim & Schafer, section 13.5).
+    """
+    cepstrum = np.fft.irfft(log_magnitude, axis=-1)
+    size = cepstrum.shape[-1]
+    cepstrum[..., 1 : size // 2] *= 2
+    cepstrum[..., size // 2 + 1 :] = 0
+    return np.asarray(np.exp(np.fft.rfft(cepstrum, axis=-1)))

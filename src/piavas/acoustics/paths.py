@@ -1,0 +1,247 @@
+"""Discrete paths: the direct sound and validated image sources, with delay, direction and loss.
+
+Candidates are the patch sequences that mirrored rays of the source met; the image method
+(Allen & Berkley 1979; Borish 1984 for any polyhedron) gives their exact geometry for each
+listener, and rays confirm that every reflection point lies on its patch and nothing is between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from piavas.acoustics.patches import Patches
+from piavas.rays import RayCaster
+from piavas.scene import OCTAVE_BANDS, Scene, Source
+
+ON_PATCH = 2e-3  # metres by which a confirmed point may miss its place
+SAME_IMAGE = 1e-3  # metres within which two sequences have the same image
+MIRRORS_TO_PAIR = 48  # with no more mirrors than this, every pair is a candidate
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Discrete paths of one source to many listeners.
+
+    Args:
+        listener: `[p]` index, rising.
+        order: `[p]` number of reflections; 0 is the direct sound.
+        length: `[p]` metres.
+        arrival: `[p, 3]` unit vectors of propagation at the listener, world.
+        gain: `[p, 9]` pressure at the listener without air absorption, 1/length included.
+        sequence: `[p, order]` patches met, -1 after the end.
+    """
+
+    listener: NDArray[np.int32]
+    order: NDArray[np.int32]
+    length: NDArray[np.float64]
+    arrival: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    sequence: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.length)
+
+    def of(self, listener: int) -> Paths:
+        """The paths of one listener."""
+        low, high = np.searchsorted(self.listener, [listener, listener + 1])
+        return Paths(*(value[low:high] for value in vars(self).values()))
+
+
+def candidates(found: NDArray[np.int32], patches: Patches, order: int) -> NDArray[np.int32]:
+    """Sequences `[n, order]` worth a look: the beginnings of those found by rays.
+
+    In a simple room, all single mirrors and all pairs of them are looked at too, so that nothing
+    of low order hangs on a ray.
+    """
+    if order == 0:
+        return np.empty((0, 1), np.int32)
+    rows = []
+    for n in range(1, order + 1):
+        begun = found[(found[:, n - 1] >= 0)].copy()
+        begun[:, n:] = -1
+        rows.append(begun)
+    mirrors = np.flatnonzero(patches.mirror).astype(np.int32)
+    if len(mirrors) <= MIRRORS_TO_PAIR:
+        single = np.full((len(mirrors), order), -1, np.int32)
+        single[:, 0] = mirrors
+        rows.append(single)
+        if order > 1:
+            a, b = (m.ravel() for m in np.meshgrid(mirrors, mirrors))
+            pair = np.full((int((a != b).sum()), order), -1, np.int32)
+            pair[:, 0], pair[:, 1] = a[a != b], b[a != b]
+            rows.append(pair)
+    return np.unique(np.concatenate(rows), axis=0)
+
+
+def images(sequences: NDArray[np.int32], patches: Patches, source: NDArray) -> NDArray[np.float64]:
+    """Image sources `[n, order + 1, 3]`: the source, then its image after each mirror."""
+    steps = [np.tile(source, (len(sequences), 1))]
+    for column in sequences.T:
+        plane = np.maximum(column, 0)
+        gap = np.einsum("ij,ij->i", steps[-1], patches.normal[plane]) - patches.offset[plane]
+        mirrored = steps[-1] - 2 * gap[:, None] * patches.normal[plane]
+        steps.append(np.where((column >= 0)[:, None], mirrored, steps[-1]))
+    return np.stack(steps, axis=1)
+
+
+@njit(cache=True)
+def _unfold(head, image, sequence, count, normal, offset, lower, upper, slack, points, kept):
+    """Reflection points of every sequence for one head; how many sequences could be paths."""
+    found = 0
+    for s in range(sequence.shape[0]):
+        at = head.copy()
+        good = True
+        for k in range(count[s] - 1, -1, -1):
+            patch = sequence[s, k]
+            a, b = -offset[patch], -offset[patch]
+            for j in range(3):
+                a += normal[patch, j] * at[j]
+                b += normal[patch, j] * image[s, k + 1, j]
+            # The listener side and the image must lie on either side of the mirror.
+            if a * b >= 0 or abs(a) < 1e-9:
+                good = False
+                break
+            t = a / (a - b)
+            for j in range(3):
+                at[j] += t * (image[s, k + 1, j] - at[j])
+                if at[j] < lower[patch, j] - slack or at[j] > upper[patch, j] + slack:
+                    good = False
+                points[found, k, j] = at[j]
+            if not good:
+                break
+        if good:
+            kept[found] = s
+            found += 1
+    return found
+
+
+@dataclass(frozen=True)
+class _Unfolded:
+    """Sequences that could be paths, for all listeners."""
+
+    listener: NDArray[np.int32]
+    sequence: NDArray[np.int32]
+    points: NDArray[np.float64]
+
+
+def _unfold_all(
+    heads: NDArray, image: NDArray, sequences: NDArray, count: NDArray, patches: Patches
+) -> _Unfolded:
+    listener, sequence, points = [], [], []
+    space, kept = (
+        np.empty((len(sequences), sequences.shape[1], 3)),
+        np.empty(len(sequences), np.int32),
+    )
+    for i, head in enumerate(heads):
+        found = _unfold(
+            head, image, sequences, count, patches.normal, patches.offset, patches.lower,
+            patches.upper, ON_PATCH, space, kept,
+        )  # fmt: skip
+        listener.append(np.full(found, i, np.int32))
+        sequence.append(kept[:found].copy())
+        points.append(space[:found].copy())
+    return _Unfolded(np.concatenate(listener), np.concatenate(sequence), np.concatenate(points))
+
+
+def _confirm(
+    caster: RayCaster, source: NDArray, heads: NDArray, count: NDArray, todo: _Unfolded
+) -> NDArray[np.bool_]:
+    """Which unfolded sequences are paths: each leg reaches its point, and the source is in sight."""
+    good = np.ones(len(todo.listener), np.bool_)
+    at = heads[todo.listener]
+    number = count[todo.sequence]
+    for k in range(todo.points.shape[1] - 1, -1, -1):
+        row = np.flatnonzero(good & (number > k))
+        if not len(row):
+            continue
+        way = todo.points[row, k] - at[row]
+        far = np.linalg.norm(way, axis=1)
+        ahead = way / np.maximum(far, 1e-12)[:, None]
+        lift = np.minimum(1e-4, 0.5 * far)
+        distance, _ = caster.closest(at[row] + lift[:, None] * ahead, ahead)
+        good[row] = np.abs(distance + lift - far) < ON_PATCH
+        at[row] = todo.points[row, k]
+    row = np.flatnonzero(good)
+    good[row] = caster.visible(at[row], np.broadcast_to(source, (len(row), 3)))
+    return good
+
+
+def _once(listener: NDArray, image: NDArray) -> NDArray[np.bool_]:
+    """Keep one of several paths to one listener that share an image, as two do on a room's edge."""
+    key = np.concatenate([listener[:, None], np.round(image / SAME_IMAGE)], axis=1).astype(np.int64)
+    _, first = np.unique(key, axis=0, return_index=True)
+    keep = np.zeros(len(listener), np.bool_)
+    keep[first] = True
+    return keep
+
+
+def reflected_paths(
+    scene: Scene,
+    patches: Patches,
+    caster: RayCaster,
+    source: Source,
+    heads: NDArray[np.float64],
+    sequences: NDArray[np.int32],
+) -> Paths:
+    """The specular reflections at `heads` `[l, 3]` along `sequences` `[n, order]` of patches."""
+    count = (sequences >= 0).sum(axis=1)
+    image = images(sequences, patches, source.position)
+    todo = _unfold_all(heads, image, sequences, count, patches)
+    good = _confirm(caster, source.position, heads, count, todo)
+    listener, which, points = todo.listener[good], todo.sequence[good], todo.points[good]
+    keep = _once(listener, image[which, -1])
+    listener, which, points = listener[keep], which[keep], points[keep]
+    way = heads[listener] - image[which, -1]
+    length = np.linalg.norm(way, axis=1)
+    leaving = points[:, 0] - source.position if len(points) else np.empty((0, 3))
+    leaving = leaving / np.linalg.norm(leaving, axis=1, keepdims=True)
+    gain = mirror_loss(scene, patches, sequences[which]) * source.pressure(leaving)
+    return Paths(
+        listener,
+        count[which].astype(np.int32),
+        length,
+        way / length[:, None],
+        gain / length[:, None],
+        sequences[which],
+    )
+
+
+def mirror_loss(
+    scene: Scene, patches: Patches, sequences: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Pressure factor `[n, 9]` of mirror chains: the root of (1 - absorption)(1 - scattering)."""
+    mirrored = np.stack([(1 - m.absorption) * (1 - m.scattering) for m in scene.materials])
+    factor = np.ones((len(sequences), len(OCTAVE_BANDS)))
+    for column in sequences.T:
+        step = np.sqrt(mirrored[patches.material[np.maximum(column, 0)]])
+        factor *= np.where((column >= 0)[:, None], step, 1.0)
+    return factor
+
+
+def direct_paths(
+    caster: RayCaster, source: Source, heads: NDArray[np.float64], order: int
+) -> Paths:
+    """The direct sound at those of `heads` `[l, 3]` that see the source."""
+    seen = np.flatnonzero(caster.visible(heads, np.broadcast_to(source.position, heads.shape)))
+    way = heads[seen] - source.position
+    length = np.maximum(np.linalg.norm(way, axis=1), 1e-3)
+    arrival = way / length[:, None]
+    return Paths(
+        seen.astype(np.int32),
+        np.zeros(len(seen), np.int32),
+        length,
+        arrival,
+        source.pressure(arrival) / length[:, None],
+        np.full((len(seen), max(order, 1)), -1, np.int32),
+    )
+
+
+def join(*parts: Paths) -> Paths:
+    """All `parts` as one, sorted by listener and then by length."""
+    columns = [np.concatenate(c) for c in zip(*(vars(p).values() for p in parts), strict=True)]
+    rank = np.lexsort((columns[2], columns[0]))
+    return Paths(*(column[rank] for column in columns))
