@@ -72,7 +72,8 @@ def patch_normals(depth: NDArray[np.float32], camera: Intrinsics, half: int = 10
     inverse = np.where(valid, 1.0 / np.where(valid, depth, 1.0), 0.0)
 
     def fit(image: Array, across: Array, down: Array) -> Array:
-        return np.asarray(cv2.sepFilter2D(image, cv2.CV_64F, across, down))[half::half, half::half]
+        fitted: Array = np.asarray(cv2.sepFilter2D(image, cv2.CV_64F, across, down), np.float64)
+        return fitted[half::half, half::half]
 
     q, a, b = fit(inverse, mean, mean), fit(inverse, slope, mean), fit(inverse, mean, slope)
     residual = fit(inverse**2, mean, mean) - q**2 - (a**2 + b**2) * spread
