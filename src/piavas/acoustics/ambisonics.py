@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import assoc_legendre_p_all
 
 
-def harmonics(directions: NDArray[np.float64], order: int) -> NDArray[np.float64]:
+def harmonics(directions: NDArray[np.floating], order: int) -> NDArray[np.float64]:
     """Real spherical harmonics `[n, (order + 1)²]` at unit vectors `[n, 3]`.
 
     Axes x ahead, y left, z up; no Condon-Shortley phase (Nachbar et al., "ambiX", 2011).
@@ -28,7 +28,7 @@ def harmonics(directions: NDArray[np.float64], order: int) -> NDArray[np.float64
     return np.stack(columns, axis=1)
 
 
-def to_head(pose: NDArray[np.float64], directions: NDArray[np.float64]) -> NDArray[np.float64]:
+def to_head(pose: NDArray[np.float64], directions: NDArray[np.floating]) -> NDArray[np.float64]:
     """World vectors `[n, 3]` in the frame of a head (x ahead, y left, z up) at `pose` `[4, 4]`."""
     right, up, back = pose[:3, :3].T
     return np.asarray(directions @ np.stack([-back, -right, up], axis=1))

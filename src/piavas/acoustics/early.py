@@ -16,7 +16,7 @@ FADE_IN = 16  # of them faded in
 FADE_OUT = 128  # samples at the end that hold nothing but ringing wrapped around
 QUIET = 1e-12  # gain below which a band counts as gone
 
-Receive = Callable[[NDArray[np.float64]], NDArray[np.complex128]]
+Receive = Callable[[NDArray[np.float64]], NDArray[np.complexfloating]]
 """From arrival directions in the head's frame, unit vectors `[p, 3]` towards the source, to spectra
 `[p, channel, f]`, time 0 at the head's centre delayed by the receiver's `lead`."""
 
@@ -69,7 +69,7 @@ def early(
     toward: NDArray[np.float64],
     receiver: Receiver,
     *,
-    air_db: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    air_db: Callable[[NDArray[np.floating]], NDArray[np.float64]],
     speed: float,
     sample_rate: int,
     length: int,

@@ -112,7 +112,12 @@ class Field:
         if not len(self.sequences):
             return direct
         mirrored = reflected_paths(
-            room.scene, room.patches, room.caster, self.source, heads, self.sequences
+            room.scene,
+            room.patches,
+            room.caster,
+            source=self.source,
+            heads=heads,
+            sequences=self.sequences,
         )
         return join(direct, mirrored)
 

@@ -80,7 +80,7 @@ class Grid:
 
 
 @njit(cache=True)
-def _walk(origin, direction, length, lower, shape, cell, start, member, fill):
+def _walk(origin, direction, length, lower, shape, cell, start, member, fill):  # type: ignore[no-untyped-def]
     """Visit the cells of every segment (Amanatides & Woo 1987); count, or fill when `fill`."""
     for s in range(length.shape[0]):
         at = np.empty(3, np.int64)
@@ -127,7 +127,7 @@ def build_grid(segments: Segments, lower: NDArray, upper: NDArray, cell: float =
 
 
 @njit(cache=True)
-def _meet(
+def _meet(  # type: ignore[no-untyped-def]
     centre,
     radius,
     origin,

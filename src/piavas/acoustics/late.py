@@ -35,7 +35,7 @@ F32 = NDArray[np.float32]
 
 
 @njit(cache=True)
-def _spread(echogram, half):
+def _spread(echogram, half):  # type: ignore[no-untyped-def]
     """Spread every bin over `half` bins to each side, energy kept, in place."""
     bins, bands, width = echogram.shape
     out = np.zeros((bins + 1, bands, width))
@@ -57,11 +57,11 @@ def _spread(echogram, half):
             total = 0.0
             for i in range(bins):
                 total += out[i, b, k]
-                echogram[i, b, k] = max(total, 0.0)
+                echogram[i, b, k] = total
 
 
 @njit(cache=True)
-def _deposit(segment, weight, distance, index, energy, loss, table, speed, bin_seconds, echogram):
+def _deposit(segment, weight, distance, index, energy, loss, table, speed, bin_seconds, echogram):  # type: ignore[no-untyped-def]
     """Add hits to `echogram` `[bins, 9, width]`, shared between the two nearest bins."""
     bins, bands, width = echogram.shape
     for h in range(segment.shape[0]):
@@ -151,9 +151,8 @@ def _in_bands(spectra: NDArray, length: int, sample_rate: int) -> F32:
 def ear_noise(hrtf: Hrtf, length: int, sample_rate: int, seed: int) -> EarNoise:
     """Noise for the late field at the ears of `hrtf`, `length` samples."""
     size = 4096
-    left, right, coherence = hrtf.diffuse_spectrum(size)
+    grid, left, right, coherence = hrtf.diffuse_spectrum(size)
     f = np.fft.rfftfreq(length, 1 / sample_rate)
-    grid = np.fft.rfftfreq(size, 1 / sample_rate)
     a, b = (np.sqrt(np.interp(f, grid, v)) for v in (left, right))
     gamma = np.clip(np.interp(f, grid, np.real(coherence)), -1, 1)
     same, other = np.sqrt((1 + gamma) / 2), np.sqrt((1 - gamma) / 2)
@@ -178,7 +177,7 @@ def _root(a: NDArray, b: NDArray, c: NDArray) -> tuple[NDArray, NDArray, NDArray
 
 
 def least_mixing(target: NDArray[np.float64], base: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Symmetric mixes `[bins, 9, 3]` (LL, RR, LR) that give noise of covariance `base` that of `target`.
+    """Symmetric mixes `[bins, 9, 3]` (LL, RR, LR) from noise of covariance `base` to `target`.
 
     Of all such maps it is the one that moves the noise least (optimal transport between Gaussians:
     Peyré & Cuturi 2019, remark 2.31).
@@ -209,7 +208,7 @@ def least_mixing(target: NDArray[np.float64], base: NDArray[np.float64]) -> NDAr
 
 
 @njit(cache=True, fastmath=True)
-def _mix_ears(noise, mix, per_bin, out):
+def _mix_ears(noise, mix, per_bin, out):  # type: ignore[no-untyped-def]
     """Add `noise` `[9, 2, t]` mixed by `mix` `[bins, 9, 3]`, lines drawn between bin centres."""
     bins, bands, _ = mix.shape
     length = out.shape[1]
@@ -229,7 +228,7 @@ def _mix_ears(noise, mix, per_bin, out):
 
 
 @njit(cache=True, fastmath=True)
-def _mix_sectors(noise, amplitude, per_bin, encode, out):
+def _mix_sectors(noise, amplitude, per_bin, encode, out):  # type: ignore[no-untyped-def]
     """Add `noise` `[9, d, t]` times `amplitude` `[bins, 9, d]`, encoded by `encode` `[d, c]`."""
     bins, bands, sectors = amplitude.shape
     length = out.shape[1]
@@ -251,9 +250,17 @@ def _mix_sectors(noise, amplitude, per_bin, encode, out):
                 out[c, n] += gain * line[n]
 
 
+def _physical(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`[..., 3]` covariances without what rounding left: powers at or above zero, coherence in 1."""
+    floor = 1e-14 * covariance[..., :2].max(initial=0.0)
+    left, right = (np.where(covariance[..., k] > floor, covariance[..., k], 0.0) for k in (0, 1))
+    limit = np.sqrt(left * right)
+    return np.stack([left, right, np.clip(covariance[..., 2], -limit, limit)], axis=-1)
+
+
 def late_ears(gram: NDArray[np.float64], noise: EarNoise, sample_rate: int, length: int) -> F32:
     """Late part `[2, length]` of a binaural response from a covariance echogram `[bins, 9, 3]`."""
-    density = gram / (BIN * sample_rate)
+    density = _physical(gram / (BIN * sample_rate))
     mix = least_mixing(density, noise.covariance).astype(np.float32)
     out = np.zeros((2, length), np.float32)
     _mix_ears(noise.samples, mix, BIN * sample_rate, out)
@@ -267,8 +274,8 @@ def late_sectors(
     sample_rate: int,
     length: int,
 ) -> F32:
-    """Late part `[c, length]` from an echogram `[bins, 9, SECTORS]`, each sector encoded by `encode`."""
-    amplitude = np.sqrt(gram / (BIN * sample_rate)).astype(np.float32)
+    """Late part `[c, length]` from an echogram `[bins, 9, SECTORS]`, encoded by `[SECTORS, c]`."""
+    amplitude = np.sqrt(np.maximum(gram, 0) / (BIN * sample_rate)).astype(np.float32)
     out = np.zeros((encode.shape[1], length), np.float32)
     _mix_sectors(noise, amplitude, BIN * sample_rate, encode.astype(np.float32), out)
     return out

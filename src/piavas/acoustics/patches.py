@@ -108,7 +108,7 @@ def _describe(
     """Area-weighted planes and boxes of the labelled groups."""
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(label, values, count)
+        return np.asarray(np.bincount(label, values, count), dtype=np.float64)
 
     size = total(area)
     mean = np.stack([total(area * normal[:, i]) for i in range(3)], axis=1)

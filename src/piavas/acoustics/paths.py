@@ -18,6 +18,7 @@ from piavas.rays import RayCaster
 from piavas.scene import OCTAVE_BANDS, Scene, Source
 
 ON_PATCH = 2e-3  # metres by which a confirmed point may miss its place
+EDGE = 1e-7  # metres within which a point lies on two mirrors
 SAME_IMAGE = 1e-3  # metres within which two sequences have the same image
 MIRRORS_TO_PAIR = 48  # with no more mirrors than this, every pair is a candidate
 
@@ -89,7 +90,7 @@ def images(sequences: NDArray[np.int32], patches: Patches, source: NDArray) -> N
 
 
 @njit(cache=True)
-def _unfold(head, image, sequence, count, normal, offset, lower, upper, slack, points, kept):
+def _unfold(head, image, sequence, count, normal, offset, lower, upper, slack, points, kept):  # type: ignore[no-untyped-def]
     """Reflection points of every sequence for one head; how many sequences could be paths."""
     found = 0
     for s in range(sequence.shape[0]):
@@ -101,11 +102,12 @@ def _unfold(head, image, sequence, count, normal, offset, lower, upper, slack, p
             for j in range(3):
                 a += normal[patch, j] * at[j]
                 b += normal[patch, j] * image[s, k + 1, j]
-            # The listener side and the image must lie on either side of the mirror.
-            if a * b >= 0 or abs(a) < 1e-9:
+            # The listener side and the image must lie on either side of the mirror. A path may
+            # run into an edge, where the next mirror is met on the spot.
+            if (a * b > 0 and abs(a) > EDGE) or abs(b) < EDGE:
                 good = False
                 break
-            t = a / (a - b)
+            t = max(a / (a - b), 0.0) if a != b else 0.0
             for j in range(3):
                 at[j] += t * (image[s, k + 1, j] - at[j])
                 if at[j] < lower[patch, j] - slack or at[j] > upper[patch, j] + slack:
@@ -150,7 +152,7 @@ def _unfold_all(
 def _confirm(
     caster: RayCaster, source: NDArray, heads: NDArray, count: NDArray, todo: _Unfolded
 ) -> NDArray[np.bool_]:
-    """Which unfolded sequences are paths: each leg reaches its point, and the source is in sight."""
+    """Which unfolded sequences are paths: each leg reaches its point, the last sees the source."""
     good = np.ones(len(todo.listener), np.bool_)
     at = heads[todo.listener]
     number = count[todo.sequence]
@@ -160,11 +162,13 @@ def _confirm(
             continue
         way = todo.points[row, k] - at[row]
         far = np.linalg.norm(way, axis=1)
-        ahead = way / np.maximum(far, 1e-12)[:, None]
+        row, way, far = row[far > ON_PATCH], way[far > ON_PATCH], far[far > ON_PATCH]
+        ahead = way / far[:, None]
         lift = np.minimum(1e-4, 0.5 * far)
         distance, _ = caster.closest(at[row] + lift[:, None] * ahead, ahead)
         good[row] = np.abs(distance + lift - far) < ON_PATCH
-        at[row] = todo.points[row, k]
+        met = number > k
+        at[met] = todo.points[met, k]
     row = np.flatnonzero(good)
     good[row] = caster.visible(at[row], np.broadcast_to(source, (len(row), 3)))
     return good
@@ -183,6 +187,7 @@ def reflected_paths(
     scene: Scene,
     patches: Patches,
     caster: RayCaster,
+    *,
     source: Source,
     heads: NDArray[np.float64],
     sequences: NDArray[np.int32],

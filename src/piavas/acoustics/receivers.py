@@ -73,7 +73,7 @@ class Listener(Protocol):
     def late(
         self, hits: Hits, energy: NDArray[np.float32], pose: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        """Its late response `[channel, time]` at `pose` `[4, 4]` to `hits` of segments with `energy`."""
+        """Its late response `[channel, time]` at `pose` `[4, 4]` to `hits` of segments."""
 
 
 class Ambisonic:

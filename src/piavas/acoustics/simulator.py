@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +60,7 @@ class Simulator:
     output: str = "binaural"
     sample_rate: int = 48_000
     duration: float | None = None
-    hrtf: str | os.PathLike[str] | Hrtf | None = None
+    hrtf: str | Path | Hrtf | None = None
     temperature: float = 20.0
     humidity: float = 50.0
     pressure: float = REFERENCE_PRESSURE
@@ -125,10 +125,10 @@ class Simulator:
         """Speed of sound, m/s."""
         return self.speed_of_sound or speed_of_sound(self.temperature)
 
-    def air_db(self, frequency: NDArray[np.float64]) -> NDArray[np.float64]:
+    def air_db(self, frequency: NDArray[np.floating]) -> NDArray[np.float64]:
         """Attenuation of air in dB/m at `frequency` in hertz; zero when air absorption is off."""
         if not self.air_absorption:
-            return np.zeros_like(frequency)
+            return np.zeros(np.shape(frequency))
         return air_absorption(
             frequency,
             temperature=self.temperature,
@@ -189,8 +189,10 @@ class Simulator:
             return Ambisonic(order, how)
         from piavas.acoustics.hrtf import Hrtf, load_hrtf
 
-        given = isinstance(self.hrtf, Hrtf)
-        return Binaural(self.hrtf if given else load_hrtf(self.hrtf, sample_rate=INSIDE_RATE), how)
+        hrtf = self.hrtf
+        if not isinstance(hrtf, Hrtf):
+            hrtf = load_hrtf(hrtf, sample_rate=INSIDE_RATE)
+        return Binaural(hrtf, how)
 
     def _hear(
         self, field: Field, listener: Listener, how: Late, poses: NDArray[np.float64]

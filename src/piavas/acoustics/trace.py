@@ -86,7 +86,7 @@ def _lambert(n: NDArray, u: float, v: float, out: NDArray) -> None:
 
 
 @njit(parallel=True, cache=True)
-def _bounce(
+def _bounce(  # type: ignore[no-untyped-def]
     bounce, seed, ray, distance, face, face_normal, face_patch, patch_normal, patch_material,
     patch_mirror, absorption, scattering, order, position, direction, travelled, energy, ratio,
     hero, pure, sequence, reach, alive,
@@ -254,12 +254,18 @@ def trace(
         )  # fmt: skip
         wave = wave if alive.all() else wave.keep(alive)
         bounce += 1
-    columns = [np.concatenate(column) for column in zip(*pieces, strict=True)]
-    found = np.unique(sequence[sequence[:, 0] >= 0], axis=0)
+    origin, ahead, length, travelled, energy, ray = (
+        np.concatenate(column) for column in zip(*pieces, strict=True)
+    )
     return Segments(
-        *columns,
+        origin=origin,
+        direction=ahead,
+        length=length,
+        travelled=travelled,
+        energy=energy,
+        ray=ray,
         rays=rays,
-        sequences=found,
+        sequences=np.unique(sequence[sequence[:, 0] >= 0], axis=0),
         escaped=escaped / rays,
         mean_free_path=lengths / max(legs, 1),
     )
