@@ -1,0 +1,225 @@
+"""Families of audio metrics, by name. Figures of two families are never comparable.
+
+`avnerf`: Liang et al., AV-NeRF, NeurIPS 2023. `avcloud`: Chen and Shlizerman, AV-Cloud,
+NeurIPS 2024. Both are written from the definitions in their published evaluation code.
+Every metric takes a prediction and a recording `[2, time]` of one length; lower is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piavas.audio import resample
+from piavas.errors import DataError
+from piavas.evaluate.spectral import AVCLOUD_STFT, AVNERF_STFT, envelope
+
+Binaural = NDArray[np.floating]
+ENERGY_FLOOR = 1e-5
+DPAM_RATE = 22_050
+
+
+def mag_avnerf(predicted: Binaural, recorded: Binaural) -> float:
+    """Sum over the ears of the mean square difference of STFT magnitudes (n_fft 512, hop 128).
+
+    Args:
+        predicted: `[2, time]`.
+        recorded: `[2, time]`.
+    """
+    gap = AVNERF_STFT.magnitude(predicted) - AVNERF_STFT.magnitude(recorded)
+    return float(2 * np.mean(gap**2))
+
+
+def mag_avcloud(predicted: Binaural, recorded: Binaural) -> float:
+    """Sum over the ears of the mean absolute difference of STFT magnitudes (hop 160).
+
+    Args:
+        predicted: `[2, time]`.
+        recorded: `[2, time]`.
+    """
+    gap = AVCLOUD_STFT.magnitude(predicted) - AVCLOUD_STFT.magnitude(recorded)
+    return float(np.abs(gap).mean(axis=(-2, -1)).sum())
+
+
+def env(predicted: Binaural, recorded: Binaural) -> float:
+    """Sum over the ears of the root mean square difference of Hilbert envelopes.
+
+    Args:
+        predicted: `[2, time]`.
+        recorded: `[2, time]`.
+    """
+    gap = envelope(predicted) - envelope(recorded)
+    return float(np.sqrt(np.mean(gap**2, axis=-1)).sum())
+
+
+def left_right_ratio(signal: Binaural) -> float:
+    """Left over right energy of `[2, time]` in decibels, each energy raised by 1e-5."""
+    left, right = np.sum(np.asarray(signal, dtype=np.float64) ** 2, axis=-1) + ENERGY_FLOOR
+    return float(10 * np.log10(left / right))
+
+
+def lre(predicted: Binaural, recorded: Binaural) -> float:
+    """Absolute difference of the left/right energy ratios in decibels.
+
+    Args:
+        predicted: `[2, time]`.
+        recorded: `[2, time]`.
+    """
+    return abs(left_right_ratio(predicted) - left_right_ratio(recorded))
+
+
+def rte_ir(
+    predicted: Binaural, recorded: Binaural, sample_rate: int, *, variant: str = "t60_iso"
+) -> float:
+    """Absolute difference of reverberation times in seconds, from impulse responses.
+
+    AV-Cloud estimates the time blindly with a network; this variant measures it, so its
+    figures stand under their own name, `RTE[ir:<variant>]`.
+
+    Args:
+        predicted: impulse response `[..., time]`.
+        recorded: impulse response `[..., time]`.
+        sample_rate: hertz.
+        variant: a name of `piavas.evaluate.rooms.T60_VARIANTS`.
+
+    Returns:
+        the mean over channels; NaN where no channel has a time on both sides.
+    """
+    from piavas.evaluate.rooms import t60
+
+    gap = np.abs(t60(predicted, sample_rate, variant) - t60(recorded, sample_rate, variant))
+    measured = gap[np.isfinite(gap)]
+    return float(measured.mean()) if measured.size else float("nan")
+
+
+@cache
+def _dpam_model() -> Callable[[NDArray[np.float32], NDArray[np.float32]], float]:
+    import cdpam
+
+    model = cdpam.CDPAM(dev="cpu")
+
+    def distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+        return float(np.ravel(model.forward(b, a).detach().cpu().numpy())[0])
+
+    return distance
+
+
+def dpam_absence() -> str | None:
+    """Why DPAM cannot be measured here, or None where it can."""
+    try:
+        _dpam_model()
+    except ImportError:
+        return "not measured: the package cdpam is not installed"
+    except Exception as problem:  # a model that cannot be loaded gives no number either
+        return f"not measured: cdpam cannot load its model ({type(problem).__name__}: {problem})"
+    return None
+
+
+def dpam(predicted: Binaural, recorded: Binaural, sample_rate: int) -> float:
+    """CDPAM (Manocha et al. 2021) of the mono sums at 22,050 Hz on the 16-bit scale.
+
+    Args:
+        predicted: `[2, time]`.
+        recorded: `[2, time]`.
+        sample_rate: hertz.
+    """
+    signals = [resample(x.mean(axis=0), sample_rate, DPAM_RATE) for x in (predicted, recorded)]
+    out, ref = (np.round(np.clip(x, -1, 1) * 32768.0).astype(np.float32)[None] for x in signals)
+    return _dpam_model()(out, ref)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of a table.
+
+    Args:
+        name: its name in the literature; a variant stands in brackets.
+        unit: of the value, empty where it has none.
+        definition: what is computed, in one line.
+        compute: from prediction and recording `[2, time]` and the rate in hertz.
+    """
+
+    name: str
+    unit: str
+    definition: str
+    compute: Callable[[Binaural, Binaural, int], float]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Metrics that belong together.
+
+    Args:
+        name: "avnerf" or "avcloud".
+        source: where the definitions come from.
+        metrics: what can always be measured.
+        optional: names of metrics that need more than the two signals.
+    """
+
+    name: str
+    source: str
+    metrics: tuple[Metric, ...]
+    optional: tuple[str, ...] = ()
+
+
+_ENV = Metric(
+    "ENV",
+    "",
+    "sum over ears of the RMS difference of Hilbert envelopes",
+    lambda p, r, _: env(p, r),
+)
+
+FAMILIES = {
+    "avnerf": Family(
+        "avnerf",
+        "AV-NeRF (Liang et al., NeurIPS 2023)",
+        (
+            Metric(
+                "MAG",
+                "",
+                f"sum over ears of the mean square difference of magnitudes; {AVNERF_STFT}",
+                lambda p, r, _: mag_avnerf(p, r),
+            ),
+            _ENV,
+        ),
+    ),
+    "avcloud": Family(
+        "avcloud",
+        "AV-Cloud (Chen and Shlizerman, NeurIPS 2024)",
+        (
+            Metric(
+                "MAG",
+                "",
+                f"sum over ears of the mean absolute difference of magnitudes; {AVCLOUD_STFT}",
+                lambda p, r, _: mag_avcloud(p, r),
+            ),
+            Metric(
+                "LRE",
+                "dB",
+                "absolute difference of left/right energy ratios, energies raised by 1e-5",
+                lambda p, r, _: lre(p, r),
+            ),
+            _ENV,
+        ),
+        optional=("RTE", "DPAM"),
+    ),
+}
+
+DPAM = Metric("DPAM", "", "CDPAM of the mono sums at 22,050 Hz, 16-bit scale", dpam)
+
+
+def get_family(name: str) -> Family:
+    """The family of that name.
+
+    Raises:
+        DataError: there is none.
+    """
+    if name not in FAMILIES:
+        raise DataError(
+            f"no metric family {name!r}", field="family", mend=f"choose {' or '.join(FAMILIES)}"
+        )
+    return FAMILIES[name]
