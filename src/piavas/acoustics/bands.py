@@ -9,8 +9,15 @@ from numpy.typing import NDArray
 
 from piavas.scene import OCTAVE_BANDS
 
-EXACT_BANDS = 1000.0 * 2.0 ** np.arange(-4, 5)
-"""Exact mid-band frequencies in hertz (IEC 61260-1, base two)."""
+OCTAVE = 10**0.3  # IEC 61260-1: the octave ratio of the base-ten system
+EXACT_BANDS = 1000.0 * OCTAVE ** np.arange(-4, 5)
+"""Exact mid-band frequencies in hertz."""
+
+
+def _octaves(frequency: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Octaves above the lowest band's centre."""
+    ratio = np.maximum(frequency, 1e-3) / EXACT_BANDS[0]
+    return np.asarray(np.log(ratio) / np.log(OCTAVE))
 
 
 @lru_cache(maxsize=16)
@@ -22,7 +29,7 @@ def band_weights(size: int, sample_rate: int) -> NDArray[np.float64]:
     one third of an octave; the lowest band takes all below it, the highest all above.
     """
     f = np.fft.rfftfreq(size, 1 / sample_rate)
-    octave = np.log2(np.maximum(f, 1e-3) / EXACT_BANDS[0])
+    octave = _octaves(f)
     edges = np.arange(len(OCTAVE_BANDS) - 1) + 0.5
     ramp = np.clip((octave[None] - edges[:, None]) * 3 + 0.5, 0, 1)
     above = np.sin(0.5 * np.pi * ramp) ** 2
@@ -34,7 +41,7 @@ def band_weights(size: int, sample_rate: int) -> NDArray[np.float64]:
 def interpolation(size: int, sample_rate: int) -> NDArray[np.float64]:
     """Weights `[9, size // 2 + 1]` that draw a line over log-frequency through band values."""
     f = np.fft.rfftfreq(size, 1 / sample_rate)
-    octave = np.clip(np.log2(np.maximum(f, 1e-3) / EXACT_BANDS[0]), 0, len(OCTAVE_BANDS) - 1)
+    octave = np.clip(_octaves(f), 0, len(OCTAVE_BANDS) - 1)
     return np.asarray(np.maximum(0, 1 - np.abs(octave[None] - np.arange(9)[:, None])))
 
 

@@ -233,7 +233,7 @@ def trace(
     wave = _launch(source, rays, seed)
     sequence = np.full((rays, max(order, 1)), -1, np.int32)
     key = np.random.default_rng([seed, 3]).integers(2**63, dtype=np.uint64)
-    pieces: list[tuple[NDArray, ...]] = []
+    pieces = [_pieces(wave.keep(np.zeros(rays, np.bool_)), np.empty(0))]
     escaped, lengths, legs = 0, 0.0, 0
     far, bounce = float(np.ptp(scene.vertices, axis=0).sum()), 0
     while len(wave.ray):
