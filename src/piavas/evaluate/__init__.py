@@ -4,6 +4,14 @@ from piavas.evaluate.bootstrap import Interval, bootstrap
 from piavas.evaluate.families import FAMILIES, Family, Metric, get_family
 from piavas.evaluate.interaural import iacc, ild
 from piavas.evaluate.measure import compare, difference, evaluate
+from piavas.evaluate.report import (
+    Example,
+    Picture,
+    ReportData,
+    RoomComparison,
+    RoomMap,
+    write_report,
+)
 from piavas.evaluate.rooms import (
     JND,
     T60_VARIANTS,
@@ -19,9 +27,14 @@ __all__ = [
     "JND",
     "T60_VARIANTS",
     "Comparison",
+    "Example",
     "Family",
     "Interval",
     "Metric",
+    "Picture",
+    "ReportData",
+    "RoomComparison",
+    "RoomMap",
     "RoomMetrics",
     "Table",
     "bootstrap",
@@ -34,4 +47,5 @@ __all__ = [
     "ild",
     "room_metrics",
     "t60",
+    "write_report",
 ]

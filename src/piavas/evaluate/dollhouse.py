@@ -1,10 +1,10 @@
-"""A picture of a room without a renderer: faces sorted by depth, as in a doll's house."""
+"""A picture of a room as a doll's house: faces that look away from the viewer are left out."""
 
 from __future__ import annotations
 
 import matplotlib as mpl
+import numba as nb
 import numpy as np
-from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -12,30 +12,43 @@ from piavas.evaluate.plots import PALETTE, STYLE
 from piavas.scene import Mesh, Scene
 
 Array = NDArray[np.float64]
-LONGEST_EDGE = 0.3
-MOST_TRIANGLES = 60_000
+WIDTH = 760
+SUPERSAMPLING = 2
 
 
-def split_long(corners: Array, longest: float) -> tuple[Array, NDArray[np.intp]]:
-    """Halve triangles `[t, 3, 3]` at their longest edge until none is longer than `longest`.
+@nb.njit(cache=True)
+def draw_triangles(  # type: ignore[no-untyped-def]
+    corners, height, width
+):  # pragma: no cover - compiled
+    """The nearest triangle at each pixel's centre (z-buffer).
 
-    Large triangles have no one depth to be sorted by. Stops at `MOST_TRIANGLES`.
+    Args:
+        corners: `[t, 3, 3]`; column and row in pixels, and nearness (larger is nearer).
+        height: pixels.
+        width: pixels.
 
     Returns:
-        triangles `[n, 3, 3]`, and the index `[n]` of the one that each comes from.
+        index of a triangle `[height, width]`, -1 where there is none.
     """
-    parent = np.arange(len(corners))
-    while True:
-        edges = np.linalg.norm(corners - np.roll(corners, -1, axis=1), axis=2)
-        long = edges.max(axis=1) > longest
-        if not long.any() or len(corners) + long.sum() > MOST_TRIANGLES:
-            return corners, parent
-        first = edges[long].argmax(axis=1)[:, None] + np.arange(3)
-        a, b, c = np.moveaxis(np.take_along_axis(corners[long], first[..., None] % 3, axis=1), 1, 0)
-        half = 0.5 * (a + b)
-        parts = [np.stack([a, half, c], axis=1), np.stack([half, b, c], axis=1)]
-        corners = np.concatenate([corners[~long], *parts])
-        parent = np.concatenate([parent[~long], parent[long], parent[long]])
+    found = np.full((height, width), -1, np.int32)
+    nearest = np.full((height, width), -np.inf)
+    for t in range(corners.shape[0]):
+        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = corners[t, 0], corners[t, 1], corners[t, 2]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area == 0.0:
+            continue
+        for row in range(max(int(min(ay, by, cy)), 0), min(int(max(ay, by, cy)) + 1, height)):
+            for column in range(max(int(min(ax, bx, cx)), 0), min(int(max(ax, bx, cx)) + 1, width)):
+                x, y = column + 0.5, row + 0.5
+                u = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) / area
+                v = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / area
+                if u < 0.0 or v < 0.0 or u + v > 1.0:
+                    continue
+                near = az + u * (bz - az) + v * (cz - az)
+                if near > nearest[row, column]:
+                    nearest[row, column] = near
+                    found[row, column] = t
+    return found
 
 
 def _view(azimuth: float, elevation: float) -> tuple[Array, Array]:
@@ -74,28 +87,44 @@ def mesh_picture(mesh: Mesh | Scene, *, azimuth: float = 225.0, elevation: float
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     seen = np.nonzero(normal @ toward > 0)[0]
-    drawn, parent = split_long(corners[seen], LONGEST_EDGE)
-    order = np.argsort(drawn.mean(axis=1) @ toward)
-    face = seen[parent[order]]
+    flat, near = corners[seen] @ axes, corners[seen] @ toward
+    low, high = flat.min(axis=(0, 1)), flat.max(axis=(0, 1))
+    scale = SUPERSAMPLING * WIDTH / max(high - low)
+    width, height = (SUPERSAMPLING * np.ceil((high - low) * scale / SUPERSAMPLING)).astype(int)
+    pixels = np.stack([flat[..., 0] - low[0], high[1] - flat[..., 1]], axis=-1) * scale
+    found = draw_triangles(np.concatenate([pixels, near[..., None]], axis=-1), height, width)
+    light = 0.5 + 0.5 * np.abs(normal[seen] @ np.array([0.36, 0.48, 0.8]))
     base, names = _colors(mesh)
-    light = 0.5 + 0.5 * np.abs(normal[face] @ np.array([0.36, 0.48, 0.8]))
-    colors = np.clip(base[face] * light[:, None], 0, 1)
+    colors = np.concatenate(
+        [np.clip(base[seen] * light[:, None], 0, 1), np.ones((len(seen), 1))], 1
+    )
+    image = np.where((found >= 0)[..., None], colors[found], 0.0)
+    used = seen[np.unique(found[found >= 0])]
+    return _framed(_halved(image), mesh, used, names)
+
+
+def _halved(image: Array) -> Array:
+    """Means of blocks of pixels, alpha-weighted, `[h, w, 4]` to `[h / 2, w / 2, 4]`."""
+    height, width = (size // SUPERSAMPLING for size in image.shape[:2])
+    blocks = image.reshape(height, SUPERSAMPLING, width, SUPERSAMPLING, 4)
+    alpha = blocks[..., 3:].sum(axis=(1, 3))
+    color = (blocks[..., :3] * blocks[..., 3:]).sum(axis=(1, 3)) / np.maximum(alpha, 1e-9)
+    return np.concatenate([color, alpha / SUPERSAMPLING**2], axis=-1)
+
+
+def _framed(
+    image: Array,
+    mesh: Mesh | Scene,
+    used: NDArray[np.intp],
+    names: dict[int, tuple[str, Array]],
+) -> Figure:
+    """The picture with a legend of the materials of the faces `used`."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.0, 4.4), dpi=130)
+        figure = Figure(figsize=(6.0, 6.0 * image.shape[0] / image.shape[1] + 0.4), dpi=130)
         ax = figure.subplots()
-        # Edges in the face's colour close the hairline gaps that antialiasing leaves.
-        painted = PolyCollection(
-            list(drawn[order] @ axes),
-            facecolors=colors,
-            edgecolors=colors,
-            linewidths=0.4,
-            rasterized=True,
-        )
-        ax.add_collection(painted)
-        ax.autoscale_view()
-        ax.set_aspect("equal")
+        ax.imshow(image, interpolation="antialiased")
         ax.set_axis_off()
-        shown = {int(m) for m in mesh.face_material[face]} if isinstance(mesh, Scene) else set()
+        shown = {int(m) for m in mesh.face_material[used]} if isinstance(mesh, Scene) else set()
         if 0 < len(shown) <= len(PALETTE):
             for material in sorted(shown):
                 name, color = names[material]

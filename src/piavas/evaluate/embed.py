@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -107,17 +108,19 @@ def _lighter(match: re.Match[str]) -> str:
     return uri if len(uri) < len(match[0]) else match[0]
 
 
-def inline_svg(svg: str, key: str, description: str, ink: str) -> str:
+def inline_svg(svg: str, key: str, description: str, colors: Mapping[str, str]) -> str:
     """A figure's SVG for use inside HTML.
 
-    The prologue is dropped, ids get the prefix `key` (several figures share the page), `ink`
-    becomes the colour of the page's text, and the description is there for screen readers.
+    The prologue is dropped, ids get the prefix `key` (several figures share the page), `colors`
+    are exchanged for those of the page, and the description is there for screen readers.
     """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
     body = re.sub(r'\bid="', f'id="{key}-', body)
     body = re.sub(r'(xlink:href|href)="#', rf'\1="#{key}-', body)
-    body = body.replace("url(#", f"url(#{key}-").replace(ink, "currentColor")
+    body = body.replace("url(#", f"url(#{key}-")
+    for drawn, shown in colors.items():
+        body = body.replace(drawn, shown)
     body = re.sub(r"data:image/png;base64,\s*(?P<content>[A-Za-z0-9+/=\s]+)", _lighter, body)
     text = description.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     head, rest = body.split(">", 1)

@@ -23,6 +23,8 @@ from piavas.evaluate.table import Comparison
 
 Array = NDArray[np.float64]
 DECAY_BANDS = (0.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
+MOST_CLIPS = 200
+PAGE_COLORS = {plots.INK: "currentColor", plots.PAPER: "var(--paper)"}
 RELATIVE = ("EDT", "T20", "T30")
 
 TITLES = {
@@ -66,7 +68,7 @@ def verdict(gap: Interval) -> tuple[str, str]:
 
 def _figure(figure: Figure, key: str, description: str) -> Markup:
     # Our own SVG; every text that came from a caller is escaped by matplotlib or by inline_svg.
-    return Markup(inline_svg(plots.to_svg(figure), key, description, plots.INK))
+    return Markup(inline_svg(plots.to_svg(figure), key, description, PAGE_COLORS))
 
 
 def summary(comparison: Comparison) -> str:
@@ -113,6 +115,25 @@ def metric_table(data: ReportData) -> dict[str, Any] | None:
         "definitions": table.meta.get("definitions", {}),
         "absent": table.meta.get("absent", {}),
         "interval": table.meta.get("interval", ""),
+        "clips": clip_table(data.comparison) if data.comparison else None,
+    }
+
+
+def clip_table(comparison: Comparison) -> dict[str, Any]:
+    """Both predictors' metrics of every clip, up to `MOST_CLIPS`."""
+    metrics = comparison.first.metrics
+    second = {row["name"]: row for row in comparison.second.rows}
+    rows = [
+        (
+            row["name"],
+            [number(float(side[m])) for m in metrics for side in (row, second[row["name"]])],
+        )
+        for row in comparison.first.rows[:MOST_CLIPS]
+    ]
+    return {
+        "columns": [f"{m}, {label}" for m in metrics for label in comparison.labels],
+        "rows": rows,
+        "left_out": max(len(comparison.first.rows) - MOST_CLIPS, 0),
     }
 
 

@@ -1,7 +1,7 @@
 """Figures of the report. Importing this module imports matplotlib; it never opens a window.
 
-Text and axes are drawn in `INK`, which the report turns into the colour of the page's text, so
-one figure reads well on light and on dark.
+Text and axes are drawn in `INK` and halos in `PAPER`; the report turns these into the colours of
+the page, so one figure reads well on light and on dark.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from piavas.evaluate.decay import DecayCurve
@@ -24,7 +25,7 @@ from piavas.scene import Mesh, Scene
 
 Array = NDArray[np.float64]
 
-INK = "#123456"
+INK, PAPER = "#123456", "#654321"
 TRAIN, HELD_OUT, SOURCE = "#d55e00", "#009e73", "#0072b2"
 """Colours that colour-blind readers tell apart (Okabe and Ito 2008)."""
 
@@ -131,7 +132,7 @@ def _draw_sources(ax: Axes, sources: Mapping[str, Array]) -> None:
         s=130,
         marker="*",
         color=SOURCE,
-        edgecolors="white",
+        edgecolors=PAPER,
         linewidths=0.6,
         label="source",
         zorder=4,
@@ -151,6 +152,7 @@ def _draw_sources(ax: Axes, sources: Mapping[str, Array]) -> None:
             fontsize=9,
             fontweight="bold",
             zorder=5,
+            path_effects=[withStroke(linewidth=3, foreground=PAPER)],
         )
 
 
