@@ -18,7 +18,7 @@ from piavas.errors import DataError
 
 PEAK_DBFS = -6.0
 LIMIT_DBFS = -3.0
-PLAY_RATES = (22_050, 24_000)
+MOST_RATE = 22_050
 
 
 def data_uri(mime: str, content: bytes) -> str:
@@ -27,10 +27,8 @@ def data_uri(mime: str, content: bytes) -> str:
 
 
 def play_rate(sample_rate: int) -> int:
-    """The rate in hertz that is embedded: the same, or 24 kHz (22.05 kHz of 44.1) at most."""
-    if sample_rate <= PLAY_RATES[1]:
-        return sample_rate
-    return PLAY_RATES[0] if sample_rate % PLAY_RATES[0] == 0 else PLAY_RATES[1]
+    """The rate in hertz that is embedded: 22,050 Hz (RWAVS) at most, to keep the page small."""
+    return min(sample_rate, MOST_RATE)
 
 
 def audio_uri(signal: NDArray[np.floating], sample_rate: int, gain: float) -> str:
@@ -96,14 +94,14 @@ def picture_uri(image: NDArray[np.uint8] | str | os.PathLike[str], width: int = 
 
 
 def _lighter(match: re.Match[str]) -> str:
-    """An opaque picture inside an SVG with a palette of 128 colours, if that is smaller."""
+    """An opaque picture inside an SVG with a palette of 96 colours, if that is smaller."""
     from PIL import Image
 
     picture = Image.open(io.BytesIO(base64.b64decode(match["content"])))
     if picture.mode == "RGBA" and np.asarray(picture)[..., 3].min() < 255:
         return match[0]
     out = io.BytesIO()
-    picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    picture.convert("RGB").quantize(96, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     uri = data_uri("image/png", out.getvalue())
     return uri if len(uri) < len(match[0]) else match[0]
 
