@@ -1,1 +1,6 @@
-"""`Scene`, source and listeners to impulse responses."""
+"""`Scene`, source and listeners to impulse responses: direct + early specular + late = response."""
+
+from piavas.acoustics.hrtf import Hrtf, load_hrtf
+from piavas.acoustics.simulator import Simulator
+
+__all__ = ["Hrtf", "Simulator", "load_hrtf"]

@@ -1,0 +1,111 @@
+"""Recordings of a capture beside what physics says of them: the clips that stage 2 learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piavas.acoustics import Simulator
+from piavas.audio import Audio, read_audio
+from piavas.capture import Capture, Recording
+from piavas.errors import DataError
+from piavas.refine import Clip
+from piavas.render import render
+from piavas.scene import Scene, Trajectory
+
+WINDOWS = {"centred": -0.5, "past": -1.0}
+"""Start of a clip re its pose's time, in clip lengths: AV-NeRF has "centred", AV-Cloud "past"."""
+
+
+def pair(
+    capture: Capture,
+    scene: Scene,
+    simulator: Simulator,
+    *,
+    sample_rate: int = 22_050,
+    clip_seconds: float = 1.0,
+    window: str = "centred",
+) -> Iterator[Clip]:
+    """Simulate every recording of `capture` and cut both into clips, one a pose.
+
+    The simulated sound of a recording is scaled to the recording's peak: recordings are
+    peak-normalised, one by one, so that is all that is known of their gain.
+
+    Args:
+        capture: with recordings.
+        scene: the room as stage 1 knows it.
+        simulator: its output must be binaural; its rate is set to `sample_rate`.
+        sample_rate: of the clips, hertz.
+        clip_seconds: length of a clip.
+        window: "centred" or "past", see `WINDOWS`.
+
+    Raises:
+        DataError: the capture has no recordings, or one is too short for a clip.
+    """
+    if not capture.recordings:
+        raise DataError(
+            "has no recordings", file=capture.root, mend="give a capture with recordings"
+        )
+    simulator = replace(simulator, output="binaural", sample_rate=sample_rate)
+    for recording in capture.recordings:
+        dry, _ = read_audio(recording.dry_path, sample_rate=sample_rate, channels=1)
+        wet, _ = read_audio(recording.wet_path, sample_rate=sample_rate, channels=2)
+        simulated = simulate_recording(recording, scene, simulator, dry, wet.shape[1])
+        simulated *= np.abs(wet).max() / np.abs(simulated).max()
+        yield from cut(
+            recording, dry, simulated, wet, sample_rate=sample_rate, clip_seconds=clip_seconds,
+            window=window,
+        )  # fmt: skip
+
+
+def simulate_recording(
+    recording: Recording, scene: Scene, simulator: Simulator, dry: Audio, length: int
+) -> Audio:
+    """What physics says the head of `recording` hears of `dry`: `[2, length]`, not yet scaled."""
+    responses = simulator(scene, recording.source, recording.poses)
+    moving = len(recording.times) > 1
+    heard = render(dry, responses, Trajectory(recording.times, recording.poses) if moving else None)
+    return np.pad(heard, ((0, 0), (0, max(0, length - heard.shape[1]))))[:, :length]
+
+
+def cut(
+    recording: Recording,
+    dry: Audio,
+    simulated: Audio,
+    wet: Audio,
+    *,
+    sample_rate: int,
+    clip_seconds: float = 1.0,
+    window: str = "centred",
+) -> Iterator[Clip]:
+    """Clips `[channel, clip]` about each pose whose window lies in the recording and has sound."""
+    size = round(clip_seconds * sample_rate)
+    starts = np.round((recording.times + WINDOWS[window] * clip_seconds) * sample_rate).astype(int)
+    dry = _fit(dry, wet.shape[1])
+    inside = np.flatnonzero((starts >= 0) & (starts + size <= wet.shape[1]))
+    if not len(inside):
+        raise DataError(
+            f"no clip of {clip_seconds:g} s fits", file=recording.wet_path, mend="give longer audio"
+        )
+    for i in inside:
+        at = slice(starts[i], starts[i] + size)
+        if not (dry[:, at].any() and wet[:, at].any()):
+            continue
+        yield Clip(
+            name=f"{recording.name}-{i:04d}",
+            x_tx=dry[:, at],
+            x_sim=simulated[:, at],
+            x_rx=wet[:, at],
+            sample_rate=sample_rate,
+            pose=recording.poses[i],
+            source=recording.source,
+            split=recording.split,
+            environment=recording.name,
+        )
+
+
+def _fit(audio: Audio, length: int) -> NDArray[np.float32]:
+    return np.pad(audio, ((0, 0), (0, max(0, length - audio.shape[1]))))[:, :length]
