@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.io import loadmat
 
+from conftest import shared
 from piavas.errors import AudioError, DataError
 from piavas.evaluate import direct_to_reverberant, iacc, ild, room_metrics, t60
 from piavas.evaluate.bands import band_energies, filter_octave, usable_bands
-from piavas.evaluate.decay import direct_onset, schroeder
+from piavas.evaluate.decay import direct_onset, find_knee, schroeder
 from piavas.evaluate.interaural import cross_correlation
 from piavas.evaluate.rooms import c50_raf, edt_raf, highpass, octave_decay
 
@@ -109,6 +111,16 @@ def test_noise_does_not_lengthen_the_decay(noise_db) -> None:
         assert np.mean(found["T30"]) == pytest.approx(time, rel=0.02)
 
 
+def test_a_strong_direct_sound_does_not_move_the_noise_knee() -> None:
+    """25 dB of direct sound over the room: T30 sees its fall, the late decay stays whole."""
+    rng = np.random.default_rng(15)
+    clean = rng.standard_normal((8, 2 * RATE)) * exponential(0.5, 2.0)
+    noisy = clean + 10 ** (-70 / 20) * rng.standard_normal(clean.shape)
+    noisy[:, 0] = 30.0  # its energy is 30 dB above the noise-free decay's first milliseconds
+    knees = [find_knee(one**2, RATE)[0] / RATE for one in noisy]
+    np.testing.assert_allclose(knees, 0.5 * 70 / 60, rtol=0.1)
+
+
 def test_a_range_that_is_not_reached_is_nan_never_a_number() -> None:
     rng = np.random.default_rng(3)
     time = 0.5
@@ -152,6 +164,43 @@ def test_a_thirty_decibel_range_that_is_not_there_is_nan() -> None:
     flat = np.ones(100)  # its backward integral ends 20 dB down
     assert np.isnan(t60(flat, RATE, "t60_naf"))
     assert edt_raf(flat, RATE) == pytest.approx(6 * 91 / RATE)  # 9 of 100 left: below -10 dB
+
+
+def test_two_point_times_equal_a_plain_loop() -> None:
+    response = np.random.default_rng(13).standard_normal(6000) * exponential(0.1, 0.125)
+
+    def falls_below(limit: float) -> int:
+        total = sum(v * v for v in response)
+        left = total
+        for i, value in enumerate(response):
+            if 10 * np.log10(left / total) < limit:
+                return i
+            left -= value * value
+        raise AssertionError
+
+    twin = 2 * (falls_below(-35) - falls_below(-5)) / RATE
+    assert t60(response, RATE, "t60_naf") == pytest.approx(twin, abs=4 / RATE)
+
+
+def test_fitted_times_equal_polyfit_on_the_schroeder_curve() -> None:
+    """Far from any noise the compensated curve is the plain one."""
+    response = np.random.default_rng(14).standard_normal(RATE) * exponential(0.4, 1.0)
+    onset = direct_onset(response)
+    level = 10 * np.log10(schroeder(response[onset:] ** 2) / (response[onset:] ** 2).sum())
+    found = room_metrics(response, RATE, bands=[])
+    for name, high, low in (("EDT", 0, -10), ("T20", -5, -25), ("T30", -5, -35)):
+        inside = np.nonzero((level <= high) & (level >= low))[0]
+        slope = np.polyfit(inside / RATE, level[inside], 1)[0]
+        assert found[name][0] == pytest.approx(-60 / slope, rel=2e-3), name
+
+
+def test_a_measured_room_has_its_published_times() -> None:
+    """dEchorate, T of 12 responses in the octaves 125 Hz to 8 kHz, within 10 % of its figures."""
+    responses = loadmat(shared("data/dechorate/data_rooge.mat"))["rirs"][..., 0].T
+    bands = [250, 500, 1000, 2000, 4000, 8000]
+    found = room_metrics(responses, RATE, bands=bands, broadband=False)
+    times = np.nanmedian(found["T20"], axis=0)
+    np.testing.assert_allclose(times, [0.43, 0.57, 0.59, 0.56, 0.55, 0.49], rtol=0.1)
 
 
 def test_raf_variants_of_edt_and_c50() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 ONSET_DB = -20.0
+LATE_DB = 20.0
 HEADROOM_DB = 10.0
 """The noise lies at least this far below the end of an evaluated range (ISO 3382-1)."""
 
@@ -63,18 +64,24 @@ def _line(x: Array, y: Array) -> tuple[float, float]:
 
 
 def _knee(means: Array, step: float, noise: float) -> tuple[float, float] | None:
-    """Where the late decay meets the noise: (seconds, slope in dB/s), or None."""
+    """Where the late decay meets the noise: (seconds, slope in dB/s), or None.
+
+    The line goes through the last 20 dB before 10 dB above the noise: what is earlier, a strong
+    direct sound above all, may fall faster and would put the knee too early.
+    """
     if means.size < 3 or noise <= 0:
         return None
     level: Array = np.asarray(10 * np.log10(np.maximum(means, noise * 1e-6)))
     floor, peak = 10 * np.log10(noise), int(np.argmax(means))
     below = np.nonzero(level[peak:] < floor + HEADROOM_DB)[0]
     stop = peak + (int(below[0]) if below.size else level.size - peak)
-    if stop - peak < 3:
+    above = np.nonzero(level[peak:stop] > floor + HEADROOM_DB + LATE_DB)[0]
+    start = min(peak + (int(above[-1]) if above.size else 0), stop - 3)
+    if start < peak:
         return None
-    times: Array = np.asarray((np.arange(peak, stop) + 0.5) * step)
-    slope, start = _line(times, level[peak:stop])
-    return None if slope >= 0 else ((floor - start) / slope, slope)
+    times: Array = np.asarray((np.arange(start, stop) + 0.5) * step)
+    slope, offset = _line(times, level[start:stop])
+    return None if slope >= 0 else ((floor - offset) / slope, slope)
 
 
 def find_knee(energy: Array, sample_rate: int) -> tuple[int, float, float]:
@@ -169,8 +176,8 @@ def crossing_time(
     """Two-point decay time as the neural acoustic fields measure it: plain Schroeder integral.
 
     From the first sample below `-headroom_db` to the first below `-headroom_db - decay_db`,
-    stretched to 60 dB. No onset, no noise floor. pyroomacoustics shortens the range where it is
-    not reached; this gives NaN instead.
+    stretched to 60 dB. No onset, no noise floor. Where the range is not reached this gives NaN
+    (recent pyroomacoustics measures a shorter range without saying so).
 
     Args:
         response: `[time]`.

@@ -2,7 +2,8 @@
 
 `avnerf`: Liang et al., AV-NeRF, NeurIPS 2023. `avcloud`: Chen and Shlizerman, AV-Cloud,
 NeurIPS 2024. Both are written from the definitions in their published evaluation code.
-Every metric takes a prediction and a recording `[2, time]` of one length; lower is better.
+Their metrics take a prediction and a recording `[2, time]` of one length; lower is better.
+`raf` compares impulse responses `[1, time]`, see `responses`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ from numpy.typing import NDArray
 
 from piavas.audio import resample
 from piavas.errors import DataError
+from piavas.evaluate.responses import (
+    RAF_SECONDS,
+    c50_error,
+    edt_error,
+    stft_error,
+    t60_error,
+)
+from piavas.evaluate.rooms import t60
 from piavas.evaluate.spectral import AVCLOUD_STFT, AVNERF_STFT, envelope
 
 Binaural = NDArray[np.floating]
@@ -89,8 +98,6 @@ def rte_ir(
     Returns:
         the mean over channels; NaN where no channel has a time on both sides.
     """
-    from piavas.evaluate.rooms import t60
-
     gap = np.abs(t60(predicted, sample_rate, variant) - t60(recorded, sample_rate, variant))
     measured = gap[np.isfinite(gap)]
     return float(measured.mean()) if measured.size else float("nan")
@@ -154,16 +161,20 @@ class Family:
     """Metrics that belong together.
 
     Args:
-        name: "avnerf" or "avcloud".
+        name: "avnerf", "avcloud" or "raf".
         source: where the definitions come from.
         metrics: what can always be measured.
         optional: names of metrics that need more than the two signals.
+        channels: of every signal.
+        duration: seconds from the start that are compared, None for all.
     """
 
     name: str
     source: str
     metrics: tuple[Metric, ...]
     optional: tuple[str, ...] = ()
+    channels: int = 2
+    duration: float | None = None
 
 
 _ENV = Metric(
@@ -207,6 +218,18 @@ FAMILIES = {
         ),
         optional=("RTE", "DPAM"),
     ),
+    "raf": Family(
+        "raf",
+        "Real Acoustic Fields (Chen et al., CVPR 2024)",
+        (
+            Metric("T60", "%", "relative difference of t60_raf, invalid counts 100", t60_error),
+            Metric("C50", "dB", "absolute difference, split 50 ms after the start", c50_error),
+            Metric("EDT", "ms", "absolute difference of six times the time to -10 dB", edt_error),
+            Metric("STFT", "", "mean absolute difference of ln(magnitude + 1e-3)", stft_error),
+        ),
+        channels=1,
+        duration=RAF_SECONDS,
+    ),
 }
 
 DPAM = Metric("DPAM", "", "CDPAM of the mono sums at 22,050 Hz, 16-bit scale", dpam)
@@ -220,6 +243,8 @@ def get_family(name: str) -> Family:
     """
     if name not in FAMILIES:
         raise DataError(
-            f"no metric family {name!r}", field="family", mend=f"choose {' or '.join(FAMILIES)}"
+            f"no metric family {name!r}",
+            field="family",
+            mend=f"choose one of {', '.join(FAMILIES)}",
         )
     return FAMILIES[name]

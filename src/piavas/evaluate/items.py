@@ -32,12 +32,14 @@ class Items:
         sample_rate: hertz.
         arrays: signals by name; empty for a folder.
         files: paths by name; empty for arrays.
+        channels: of every signal.
     """
 
     what: str
     sample_rate: int
     arrays: Mapping[str, NDArray[np.floating]]
     files: Mapping[str, Path]
+    channels: int = 2
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,14 +47,14 @@ class Items:
         return tuple(sorted(self.files or self.arrays))
 
     def read(self, name: str) -> Audio:
-        """`[2, time]`.
+        """`[channel, time]`.
 
         Raises:
-            AudioError: not two channels, empty, silent or not finite.
+            AudioError: another number of channels, empty, silent or not finite.
         """
         if self.files:
-            return read_audio(self.files[name], channels=2)[0]
-        return check_audio(self.arrays[name], field=self.where(name), channels=2)
+            return read_audio(self.files[name], channels=self.channels)[0]
+        return check_audio(self.arrays[name], field=self.where(name), channels=self.channels)
 
     def where(self, name: str) -> str:
         """How a message names an item."""
@@ -100,13 +102,16 @@ def _file_rate(files: Mapping[str, Path], what: str, sample_rate: int | None) ->
     return sample_rate
 
 
-def open_items(source: AudioSet, what: str, sample_rate: int | None = None) -> Items:
+def open_items(
+    source: AudioSet, what: str, sample_rate: int | None = None, channels: int = 2
+) -> Items:
     """Predictions or recordings, from arrays or a folder (its subfolders are part of the names).
 
     Args:
         source: see `AudioSet`.
         what: its name in messages.
         sample_rate: hertz; None takes the files' rate, and 22,050 (RWAVS) for arrays.
+        channels: of every signal.
 
     Raises:
         DataError: no such folder, or nothing in it.
@@ -115,9 +120,9 @@ def open_items(source: AudioSet, what: str, sample_rate: int | None = None) -> I
     if isinstance(source, Mapping):
         if not source:
             raise DataError("holds nothing", field=what, mend="give at least one item")
-        return Items(what, sample_rate or RWAVS_RATE, source, {})
+        return Items(what, sample_rate or RWAVS_RATE, source, {}, channels)
     files = _folder(Path(source), what)
-    return Items(what, _file_rate(files, what, sample_rate), {}, files)
+    return Items(what, _file_rate(files, what, sample_rate), {}, files, channels)
 
 
 def _names(names: set[str]) -> str:
@@ -158,18 +163,32 @@ def match(predictions: Items, recordings: Items) -> tuple[str, ...]:
 
 
 def read_pair(
-    predictions: Items, recordings: Items, name: str, trim: float = TRIM_SECONDS
+    predictions: Items,
+    recordings: Items,
+    name: str,
+    trim: float = TRIM_SECONDS,
+    duration: float | None = None,
 ) -> tuple[Audio, Audio, int]:
-    """Prediction and recording `[2, time]` of one item, both cut at their end to the shorter.
+    """Prediction and recording `[channel, time]` of one item, both cut at the end to the shorter.
+
+    Args:
+        predictions: one set.
+        recordings: the other.
+        name: of the item.
+        trim: longest difference in seconds that is cut off.
+        duration: seconds from the start that are kept of each, None for all.
 
     Returns:
         prediction, recording, and samples cut from the longer.
 
     Raises:
-        AudioError: silent, not finite, not two channels.
+        AudioError: silent, not finite, another number of channels.
         DataError: the lengths differ by more than `trim` seconds.
     """
     predicted, recorded = predictions.read(name), recordings.read(name)
+    if duration is not None:
+        kept = round(duration * recordings.sample_rate)
+        predicted, recorded = predicted[:, :kept], recorded[:, :kept]
     cut = abs(predicted.shape[1] - recorded.shape[1])
     if cut > trim * recordings.sample_rate:
         raise DataError(

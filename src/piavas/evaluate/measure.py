@@ -76,6 +76,10 @@ def _response_error(
     return rte_ir(responses[0][name], responses[1][name], sample_rate, variant=variant)
 
 
+def _definition(metric: Metric) -> str:
+    return f"{metric.definition}, in {metric.unit}" if metric.unit else metric.definition
+
+
 def _add_rte(
     rows: list[dict[str, Any]],
     responses: tuple[Responses, Responses],
@@ -95,10 +99,11 @@ def _measure(
     names: Sequence[str],
     metrics: Sequence[Metric],
     trim: float,
+    duration: float | None,
 ) -> tuple[list[dict[str, Any]], int]:
     rows, trimmed = [], 0
     for name in track(names, "evaluate"):
-        predicted, recorded, cut = read_pair(predictions, recordings, name, trim)
+        predicted, recorded, cut = read_pair(predictions, recordings, name, trim, duration)
         trimmed += cut > 0
         rate = recordings.sample_rate
         values = {metric.name: metric.compute(predicted, recorded, rate) for metric in metrics}
@@ -121,12 +126,13 @@ def evaluate(
     t60_variant: str = "t60_iso",
     meta: Mapping[str, Any] | None = None,
 ) -> Table:
-    """Measure how far binaural predictions are from recordings, in one family of metrics.
+    """Measure how far predictions are from recordings, in one family of metrics.
 
     Args:
-        predictions: `[2, time]` by name, or a folder of WAV or FLAC files.
+        predictions: `[2, time]` by name (responses `[1, time]` for "raf"), or a folder of WAV or
+            FLAC files.
         recordings: the same names, rate and, within `trim`, lengths.
-        family: "avcloud" or "avnerf"; their figures are never comparable.
+        family: "avcloud", "avnerf" or "raf"; their figures are never comparable.
         sample_rate: hertz; None takes the files' rate, and 22,050 Hz (RWAVS) for arrays.
         groups: a path such as "office/3" by name; every level is averaged before the next.
         seed: of the bootstrap.
@@ -139,16 +145,16 @@ def evaluate(
 
     Raises:
         DataError: unknown family, names that do not match, lengths beyond the trim rule.
-        AudioError: silent, not finite, not two channels, or another sample rate.
+        AudioError: silent, not finite, another number of channels, or another sample rate.
     """
     chosen = get_family(family)
-    ours = open_items(predictions, "predictions", sample_rate)
-    truth = open_items(recordings, "recordings", sample_rate)
+    ours = open_items(predictions, "predictions", sample_rate, chosen.channels)
+    truth = open_items(recordings, "recordings", sample_rate, chosen.channels)
     names = match(ours, truth)
     paths = group_paths(groups, names)
     metrics, absent = _columns(chosen, responses)
-    rows, trimmed = _measure(ours, truth, names, metrics, trim)
-    definitions = {metric.name: metric.definition for metric in metrics}
+    rows, trimmed = _measure(ours, truth, names, metrics, trim, chosen.duration)
+    definitions = {metric.name: _definition(metric) for metric in metrics}
     if responses is not None and "RTE" in chosen.optional:
         definitions |= _add_rte(rows, responses, response_rate or truth.sample_rate, t60_variant)
     record = {
@@ -156,6 +162,7 @@ def evaluate(
         "protocol": protocol,
         "definitions": definitions,
         "absent": absent,
+        "rate_assumed": sample_rate is None and not (ours.files or truth.files),
         "trim_seconds": trim,
         "trimmed_items": trimmed,
         "seed": seed,
@@ -191,7 +198,7 @@ def _record(
         "items": len(names),
         "split_hash": split_hash(names),
         "sample_rate": recordings.sample_rate,
-        "rate_assumed": not (predictions.files or recordings.files),
+        "seconds_compared": family.duration or "all",
         "trim": "both signals start together; the longer is cut at its end",
         "filter": "none; RTE broadband",
         "interval": f"95 %, percentile bootstrap, {RESAMPLES} resamples inside groups",
@@ -250,7 +257,7 @@ def compare(
         physics: predictions of the simulation alone.
         refined: predictions after the refiner, of the same names.
         recordings: what microphones recorded.
-        family: "avcloud" or "avnerf".
+        family: "avcloud", "avnerf" or "raf".
         seed: of the bootstrap.
         labels: names of the two in what is shown.
         options: as `evaluate` takes them.
