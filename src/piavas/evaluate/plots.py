@@ -25,11 +25,11 @@ from piavas.scene import Mesh, Scene
 
 Array = NDArray[np.float64]
 
-INK, PAPER = "#123456", "#654321"
+INK, PAPER = "#1b1f25", "#fdfdfe"
 TRAIN, HELD_OUT, SOURCE = "#d55e00", "#009e73", "#0072b2"
 """Colours that colour-blind readers tell apart (Okabe and Ito 2008)."""
 
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999")
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#56b4e9", "#999999")
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -81,7 +81,10 @@ def _draw_section(ax: Axes, mesh: Mesh | Scene, poses: Sequence[Array]) -> None:
     levels = ((low + 0.18 * (high - low) + 1e-3, 0.35, 0.8), (float(heads.mean()) + 1e-3, 1.0, 1.4))
     for level, alpha, width in levels:
         lines = section(mesh.vertices, mesh.faces, level)
-        ax.add_collection(LineCollection(list(lines), colors=INK, alpha=alpha, linewidths=width))
+        outline = LineCollection(
+            list(lines), colors=INK, alpha=alpha, linewidths=width, capstyle="round"
+        )
+        ax.add_collection(outline)
     ax.update_datalim(mesh.vertices[:, :2])
 
 
