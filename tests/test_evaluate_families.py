@@ -277,3 +277,18 @@ def test_the_raf_stft_equals_torch(rate) -> None:
     np.testing.assert_allclose(stft(signal), other.numpy().swapaxes(-1, -2), atol=1e-10)
     gap = np.log(np.abs(other.numpy()) + 1e-3) - np.log(np.abs(0.5 * other.numpy()) + 1e-3)
     assert raf.stft_error(0.5 * signal, signal, rate) == pytest.approx(np.abs(gap).mean())
+
+
+def test_a_distance_of_the_callers_own_stands_under_its_own_name(monkeypatch, pair) -> None:
+    fam._dpam_model.cache_clear()
+    monkeypatch.setitem(sys.modules, "cdpam", None)
+    signals = {"a": pair[0], "b": pair[1]}
+    table = evaluate(
+        {n: 0.5 * s for n, s in signals.items()},
+        signals,
+        dpam=lambda out, ref: float(np.abs(out - ref).max()),
+    )
+    peak = max(np.abs(s.mean(axis=0)).max() for s in signals.values())
+    assert max(table.column("DPAM[given]")) == pytest.approx(0.5 * 32768 * peak, abs=1)
+    assert "DPAM" not in table.means
+    assert "DPAM" not in table.meta["absent"]

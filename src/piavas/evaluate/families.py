@@ -103,16 +103,22 @@ def rte_ir(
     return float(measured.mean()) if measured.size else float("nan")
 
 
+Distance = Callable[[NDArray[np.float32], NDArray[np.float32]], float]
+"""From prediction and recording `[1, time]` at 22,050 Hz, on the 16-bit scale, to a number."""
+
+
 @cache
-def _dpam_model() -> Callable[[NDArray[np.float32], NDArray[np.float32]], float]:
+def _dpam_model() -> Distance:
+    # cdpam 0.0.6 keeps its weights in a pickle of an old kind, which torch from 2.6 on refuses.
+    # That is right of torch: callers who trust the file can pass a distance of their own.
     import cdpam
 
     model = cdpam.CDPAM(dev="cpu")
 
-    def distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    def measure(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
         return float(np.ravel(model.forward(b, a).detach().cpu().numpy())[0])
 
-    return distance
+    return measure
 
 
 def dpam_absence() -> str | None:
@@ -122,21 +128,25 @@ def dpam_absence() -> str | None:
     except ImportError:
         return "not measured: the package cdpam is not installed"
     except Exception as problem:  # a model that cannot be loaded gives no number either
-        return f"not measured: cdpam cannot load its model ({type(problem).__name__}: {problem})"
+        cause = f"{type(problem).__name__}: {problem}".split("\n", 1)[0].split(". ", 1)[0]
+        return f"not measured: cdpam cannot load its model ({cause})"
     return None
 
 
-def dpam(predicted: Binaural, recorded: Binaural, sample_rate: int) -> float:
+def dpam(
+    predicted: Binaural, recorded: Binaural, sample_rate: int, distance: Distance | None = None
+) -> float:
     """CDPAM (Manocha et al. 2021) of the mono sums at 22,050 Hz on the 16-bit scale.
 
     Args:
         predicted: `[2, time]`.
         recorded: `[2, time]`.
         sample_rate: hertz.
+        distance: measures the two mono signals; None takes the model of the package cdpam.
     """
     signals = [resample(x.mean(axis=0), sample_rate, DPAM_RATE) for x in (predicted, recorded)]
     out, ref = (np.round(np.clip(x, -1, 1) * 32768.0).astype(np.float32)[None] for x in signals)
-    return _dpam_model()(out, ref)
+    return (distance or _dpam_model())(out, ref)
 
 
 @dataclass(frozen=True)
@@ -232,7 +242,12 @@ FAMILIES = {
     ),
 }
 
-DPAM = Metric("DPAM", "", "CDPAM of the mono sums at 22,050 Hz, 16-bit scale", dpam)
+
+def dpam_metric(distance: Distance | None = None) -> Metric:
+    """DPAM as a metric; with a caller's own distance its name says so."""
+    name = "DPAM" if distance is None else "DPAM[given]"
+    definition = "CDPAM of the mono sums at 22,050 Hz, 16-bit scale"
+    return Metric(name, "", definition, lambda p, r, rate: dpam(p, r, rate, distance))
 
 
 def get_family(name: str) -> Family:

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from piavas.errors import DataError
 from piavas.evaluate.bootstrap import RESAMPLES, bootstrap, group_paths
-from piavas.evaluate.families import DPAM, Family, Metric, dpam_absence, get_family, rte_ir
+from piavas.evaluate.families import (
+    Distance,
+    Family,
+    Metric,
+    dpam_absence,
+    dpam_metric,
+    get_family,
+    rte_ir,
+)
 from piavas.evaluate.items import (
     TRIM_SECONDS,
     AudioSet,
@@ -48,16 +56,16 @@ def source_commit() -> str | None:
 
 
 def _columns(
-    family: Family, responses: tuple[Responses, Responses] | None
+    family: Family, responses: tuple[Responses, Responses] | None, distance: Distance | None
 ) -> tuple[list[Metric], dict[str, str]]:
     """The metrics that can be measured here, and why the others cannot."""
     metrics, absent = list(family.metrics), {}
     if "DPAM" in family.optional:
-        why = dpam_absence()
+        why = None if distance else dpam_absence()
         if why:
             absent["DPAM"] = why
         else:
-            metrics.append(DPAM)
+            metrics.append(dpam_metric(distance))
     if "RTE" in family.optional and responses is None:
         absent["RTE"] = "not measured: no impulse responses given"
     return metrics, absent
@@ -124,6 +132,7 @@ def evaluate(
     responses: tuple[Responses, Responses] | None = None,
     response_rate: int | None = None,
     t60_variant: str = "t60_iso",
+    dpam: Distance | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Table:
     """Measure how far predictions are from recordings, in one family of metrics.
@@ -141,6 +150,7 @@ def evaluate(
         responses: predicted and recorded impulse responses `[..., time]` by name, for RTE.
         response_rate: their sample rate in hertz; None takes that of the audio.
         t60_variant: which reverberation time RTE compares.
+        dpam: your own CDPAM distance, where the package cdpam cannot load its model.
         meta: more to record, e.g. `hrtf_hash`.
 
     Raises:
@@ -152,7 +162,7 @@ def evaluate(
     truth = open_items(recordings, "recordings", sample_rate, chosen.channels)
     names = match(ours, truth)
     paths = group_paths(groups, names)
-    metrics, absent = _columns(chosen, responses)
+    metrics, absent = _columns(chosen, responses, dpam)
     rows, trimmed = _measure(ours, truth, names, metrics, trim, chosen.duration)
     definitions = {metric.name: _definition(metric) for metric in metrics}
     if responses is not None and "RTE" in chosen.optional:
