@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import soundfile
@@ -12,7 +10,7 @@ from scipy import stats
 
 from piavas.baselines import ENERGY_BASELINES, fit_energy
 from piavas.errors import AudioError, DataError
-from piavas.evaluate import Table, bootstrap, compare, difference, evaluate
+from piavas.evaluate import Comparison, Table, bootstrap, compare, difference, evaluate
 from piavas.evaluate import families as fam
 from piavas.evaluate.bootstrap import weights
 
@@ -99,10 +97,9 @@ def test_comparison_is_paired_item_by_item(tmp_path, recordings) -> None:
     first, second = result.first.intervals["MAG"], result.second.intervals["MAG"]
     assert second.high > first.low  # the unpaired intervals overlap
     result.save(tmp_path / "comparison.json")
-    assert json.loads((tmp_path / "comparison.json").read_text())["labels"] == [
-        "physics",
-        "refined",
-    ]
+    again = Comparison.load(tmp_path / "comparison.json")
+    assert again.to_json() == result.to_json()
+    assert again.labels == ("physics", "refined")
     console = Console(record=True, width=120)
     result.show(console)
     assert "difference" in console.export_text()
@@ -250,6 +247,15 @@ def test_bad_table_files_are_named(tmp_path, text, words) -> None:
         Table.load(path)
     with pytest.raises(DataError, match="no such file"):
         Table.load(tmp_path / "none.json")
+    with pytest.raises(DataError, match=r"table\.json"):
+        Comparison.load(path)
+
+
+def test_a_comparison_that_lacks_a_part_is_named(tmp_path) -> None:
+    path = tmp_path / "comparison.json"
+    path.write_text('{"format": "piavas-comparison-1", "first": {}}')
+    with pytest.raises(DataError, match=r"comparison\.json.*no table"):
+        Comparison.load(path)
 
 
 def test_energy_baselines_have_the_energy_they_say() -> None:

@@ -16,6 +16,7 @@ from piavas.evaluate.bootstrap import Interval
 from piavas.files import read_json, write_json
 
 FORMAT = "piavas-table-1"
+COMPARISON_FORMAT = "piavas-comparison-1"
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,18 @@ class Table:
         Raises:
             DataError: missing, not JSON, or not a table of this format.
         """
-        data = read_json(path)
+        return cls.from_json(read_json(path), file=path)
+
+    @classmethod
+    def from_json(cls, data: Any, *, file: str | os.PathLike[str] | None = None) -> Table:
+        """The table that `to_json` gave.
+
+        Raises:
+            DataError: not a table of this format; `file` is named.
+        """
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise DataError(
-                f"is no table of format {FORMAT}", file=path, field="format", mend="evaluate anew"
+                f"is no table of format {FORMAT}", file=file, field="format", mend="evaluate anew"
             )
         try:
             means = {name: _number(value) for name, value in data["means"].items()}
@@ -81,16 +90,11 @@ class Table:
                 {key: _number(v) if key in means else v for key, v in row.items()}
                 for row in data["rows"]
             )
-            intervals = {
-                name: Interval(
-                    _number(i["mean"]), _number(i["low"]), _number(i["high"]), int(i["count"])
-                )
-                for name, i in data["intervals"].items()
-            }
+            intervals = {name: _interval(value) for name, value in data["intervals"].items()}
             return cls(rows, means, intervals, data["meta"])
         except (KeyError, TypeError, AttributeError) as problem:
             raise DataError(
-                f"lacks a part of a table: {problem}", file=path, mend="evaluate anew"
+                f"lacks a part of a table: {problem}", file=file, mend="evaluate anew"
             ) from None
 
     def show(self, console: Any = None) -> None:
@@ -126,7 +130,7 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; NaN becomes null."""
         return {
-            "format": "piavas-comparison-1",
+            "format": COMPARISON_FORMAT,
             "labels": list(self.labels),
             "first": self.first.to_json(),
             "second": self.second.to_json(),
@@ -136,6 +140,31 @@ class Comparison:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write JSON, whole or not at all."""
         write_json(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Comparison:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: missing, not JSON, or not a comparison of this format.
+        """
+        data = read_json(path)
+        if not isinstance(data, dict) or data.get("format") != COMPARISON_FORMAT:
+            raise DataError(
+                f"is no comparison of format {COMPARISON_FORMAT}",
+                file=path,
+                field="format",
+                mend="compare anew",
+            )
+        try:
+            first, second = (Table.from_json(data[k], file=path) for k in ("first", "second"))
+            gaps = {name: _interval(value) for name, value in data["differences"].items()}
+            left, right = data["labels"]
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            raise DataError(
+                f"lacks a part of a comparison: {problem}", file=path, mend="compare anew"
+            ) from None
+        return cls(first, second, gaps, (left, right))
 
     def show(self, console: Any = None) -> None:
         """Print both means and the difference with its interval."""
@@ -186,6 +215,11 @@ def _plain(value: Any) -> Any:
 
 def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
+
+
+def _interval(value: Any) -> Interval:
+    mean, low, high = (_number(value[key]) for key in ("mean", "low", "high"))
+    return Interval(mean, low, high, int(value["count"]))
 
 
 def interval_json(interval: Interval) -> dict[str, Any]:
