@@ -1,0 +1,176 @@
+"""u_t(psi_t, x_tx, p): thirty gated convolution blocks of growing dilation.
+
+The core is WaveNet's gate (van den Oord et al. 2016) as DiffWave and BinauralGrad stack it:
+residual sums over sqrt 2, skips over the root of their number, dilations 2^0 to 2^9 three times.
+The last layer starts at zero, so that an untrained refiner returns x_sim as it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from piavas.errors import CheckpointError
+from piavas.refine.conditioning import FEATURES
+
+
+@dataclass(frozen=True)
+class RefinerConfig:
+    """The shape of the network.
+
+    The supplement prints the number of blocks and the dilations; channels, kernel and embedding
+    are our choice.
+
+    Args:
+        sample_rate: hertz.
+        blocks: gated blocks.
+        cycle: blocks after which the dilation starts again at 1.
+        channels: of a block.
+        kernel: taps, odd.
+        embedding: width of the time and place embedding.
+
+    Raises:
+        CheckpointError: a value out of range.
+    """
+
+    sample_rate: int = 22_050
+    blocks: int = 30
+    cycle: int = 10
+    channels: int = 64
+    kernel: int = 3
+    embedding: int = 256
+
+    def __post_init__(self) -> None:
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if not isinstance(value, int) or value < 1:
+                raise CheckpointError(
+                    f"{value!r} is no positive whole number", field=part.name, mend="give one"
+                )
+        if self.kernel % 2 == 0:
+            raise CheckpointError("the kernel is even", field="kernel", mend="give an odd one")
+
+    @classmethod
+    def small(cls) -> RefinerConfig:
+        """For quick studies on a CPU: 16 blocks of 32 channels, 1 s in a fraction of a second."""
+        return cls(blocks=16, cycle=8, channels=32, embedding=128)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RefinerConfig:
+        """Read what `to_json` wrote; an unknown key is an error that suggests the near one."""
+        known = [part.name for part in fields(cls)]
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                raise CheckpointError(
+                    f"no option {key!r}",
+                    field=key,
+                    mend=f"did you mean {near[0]!r}?" if near else f"choose of {', '.join(known)}",
+                )
+        return cls(**values)
+
+    def to_json(self) -> dict[str, int]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """Dilation of each block."""
+        return tuple(2 ** (i % self.cycle) for i in range(self.blocks))
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples that one output sample depends on."""
+        return 1 + (self.kernel - 1) * sum(self.dilations)
+
+
+class GatedBlock(nn.Module):
+    """One gate: tanh times sigmoid of a dilated convolution, to a residual and a skip.
+
+    Args:
+        channels: in and out.
+        kernel: taps.
+        dilation: samples between taps.
+    """
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        pad = dilation * (kernel // 2)
+        self.spread = nn.Conv1d(channels, 2 * channels, kernel, dilation=dilation, padding=pad)
+        self.leave = nn.Conv1d(channels, 2 * channels, 1)
+
+    def forward(self, x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """Residual and skip `[batch, channels, time]`; `shift` is `[batch, 2 channels]`."""
+        wave, gate = (self.spread(x) + shift[:, :, None]).chunk(2, dim=1)
+        rest, skip = self.leave(torch.tanh(wave) * torch.sigmoid(gate)).chunk(2, dim=1)
+        return (x + rest) * math.sqrt(0.5), skip
+
+
+class TimeEmbedding(nn.Module):
+    """Sines and cosines of flow time through two layers (Ho et al. 2020).
+
+    Args:
+        width: of the result.
+    """
+
+    frequency: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("frequency", 10.0 ** torch.linspace(0, 3, 64), persistent=False)
+        self.layers = nn.Sequential(nn.Linear(128, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, t: Tensor) -> Tensor:
+        """`[batch]` in [0, 1] to `[batch, width]`."""
+        angle = t[:, None] * self.frequency
+        return self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
+
+
+class Network(nn.Module):
+    """The velocity of the flow.
+
+    Args:
+        config: its shape.
+    """
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, channels = config.embedding, config.channels
+        self.time = TimeEmbedding(width)
+        self.place = nn.Sequential(nn.Linear(FEATURES, width), nn.SiLU(), nn.Linear(width, width))
+        # The shifts of all blocks in one product: they depend on no sample.
+        self.shift = nn.Linear(width, 2 * channels * config.blocks)
+        self.enter = nn.Conv1d(3, channels, 1)
+        self.blocks = nn.ModuleList(
+            GatedBlock(channels, config.kernel, dilation) for dilation in config.dilations
+        )
+        self.mix = nn.Conv1d(channels, channels, 1)
+        self.out = nn.Conv1d(channels, 2, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    def forward(self, x_t: Tensor, t: Tensor, x_tx: Tensor, place: Tensor) -> Tensor:
+        """Velocity `[batch, 2, time]`.
+
+        Args:
+            x_t: `[batch, 2, time]` point of the flow.
+            t: `[batch]` its time.
+            x_tx: `[batch, 1, time]` dry sound.
+            place: `[batch, FEATURES]` of `piavas.refine.conditioning`.
+        """
+        embedding = F.silu(self.time(t) + self.place(place))
+        shifts = self.shift(embedding).chunk(self.config.blocks, dim=1)
+        x = self.enter(torch.cat([x_t, x_tx], dim=1))
+        total = torch.zeros_like(x)
+        for block, shift in zip(self.blocks, shifts, strict=True):
+            x, skip = block(x, shift)
+            total = total + skip
+        return self.out(F.relu(self.mix(F.relu(total / math.sqrt(len(self.blocks))))))
