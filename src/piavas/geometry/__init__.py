@@ -1,1 +1,6 @@
-"""`Capture` to a mesh of the air in the room."""
+"""`Capture` to a closed mesh of the air in the room."""
+
+from piavas.geometry.files import load_mesh, save_mesh
+from piavas.geometry.reconstruct import reconstruct
+
+__all__ = ["load_mesh", "reconstruct", "save_mesh"]

@@ -1,0 +1,100 @@
+"""RGB-D frames to the volume of air in the room: one screen.
+
+Not a surface with its holes filled, but the air itself: what the views say of it, a closed shell
+of the planes they saw, and the furniture in between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from piavas.capture import Capture
+from piavas.errors import GeometryError
+from piavas.geometry.air import carve
+from piavas.geometry.frame import bounding_box, manhattan_yaw
+from piavas.geometry.fusion import fuse
+from piavas.geometry.report import area_by_origin, face_origin, leak, volume
+from piavas.geometry.shell import build_shell
+from piavas.geometry.surface import extract, simplify, snap
+from piavas.geometry.views import load_views
+from piavas.scene import Mesh
+
+LEAST_TRIANGLES = 100
+
+
+class _Clock(dict[str, float]):
+    """Seconds of each step."""
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self[step] = round(time.perf_counter() - started, 2)
+
+
+def reconstruct(
+    capture: Capture,
+    *,
+    voxel: float = 0.05,
+    triangles: int = 20_000,
+    max_frames: int | None = None,
+    seed: int = 0,
+) -> Mesh:
+    """A closed mesh of the air that the cameras stood in.
+
+    Args:
+        capture: with depth for every frame.
+        voxel: metres of the grid.
+        triangles: most that the mesh may have.
+        max_frames: thin the frames to so many.
+        seed: of the rays that look for leaks.
+
+    Returns:
+        the mesh; `report` holds frames, voxel, triangles, area by origin in m², volume in m³,
+        leak (share of rays from the cameras that escape), planes, ceilings, yaw, seconds by step.
+
+    Raises:
+        GeometryError: no depth, too few frames, no closed air, or options out of range.
+    """
+    if not 0.01 <= voxel <= 0.5:
+        raise GeometryError(f"{voxel!r} m is no voxel", field="voxel", mend="give 0.01 to 0.5 m")
+    if triangles < LEAST_TRIANGLES:
+        raise GeometryError(
+            f"{triangles} are too few", field="triangles", mend=f"give at least {LEAST_TRIANGLES}"
+        )
+    clock = _Clock()
+    with clock("read"):
+        views = load_views(capture, max_frames)
+    with clock("fuse"):
+        box = bounding_box(views, voxel, manhattan_yaw(views))
+        fused = fuse(views, box)
+    cameras = np.stack([view.pose[:3, 3] for view in views])
+    with clock("shell"):
+        shell = build_shell(fused, box, box.to_grid(cameras))
+    with clock("air"):
+        air = carve(fused, shell, box, box.to_grid(cameras))
+    with clock("surface"):
+        vertices, faces = extract(air.field, box)
+        vertices, faces = simplify(snap(vertices, faces, shell.planes, voxel), faces, triangles)
+    with clock("report"):
+        origin = face_origin(vertices, faces, fused, air, shell.planes, box)
+        world = box.to_world(vertices)
+        report = {
+            "frames": len(views),
+            "voxel": voxel,
+            "triangles": len(faces),
+            "area": area_by_origin(vertices, faces, origin),
+            "volume": round(volume(vertices, faces), 3),
+            "leak": leak(world, faces, cameras, seed),
+            "planes": len(shell.planes),
+            "floor": round(shell.floor, 4),
+            "ceilings": list(shell.ceilings),
+            "floor_seen": shell.seen_floor,
+            "ceiling_seen": shell.seen_ceiling,
+            "yaw_degrees": round(float(np.degrees(box.yaw)), 3),
+        }
+    return Mesh(world, faces, origin, {**report, "seconds": dict(clock)})

@@ -1,0 +1,334 @@
+"""The closed shell of the rooms: walls extended to meet, floors and ceilings in between.
+
+Wall planes cut the floor plan into cells. A minimum cut (Boykov & Kolmogorov 2004; here on the
+few hundred cells of a plan) labels each as inside or outside by the free space seen in it, and
+pays for boundaries where no wall was seen. Each inside cell gets the ceiling seen above it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
+from piavas.errors import GeometryError
+from piavas.geometry.fusion import Box, Fused
+from piavas.geometry.planes import Crossings, Plane, crossings, find_planes
+
+WALL_AREA = 0.6  # square metres seen of a wall from which it counts
+LEVEL_AREA = 0.8  # likewise of a floor or ceiling
+TALLEST_GAP = 0.25  # metres of a plan's cells that are thinner than a wall
+UNSEEN_COST = 0.6  # of a metre of boundary without a wall, re one metre of plan
+USUAL_HEIGHT = 2.5  # metres from the floor to a ceiling that nobody saw
+SCALE = 10_000  # of costs as whole numbers
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The rooms as boxes of air.
+
+    Args:
+        distance: `[x, y, z]` signed metres to the shell, positive inside, cut at half a metre.
+        planes: the planes it is made of.
+        floor: metres of the lowest floor.
+        ceilings: metres of the ceilings used.
+        seen_floor: whether a floor plane was seen.
+        seen_ceiling: whether any ceiling plane was seen.
+    """
+
+    distance: NDArray[np.float32]
+    planes: tuple[Plane, ...]
+    floor: float
+    ceilings: tuple[float, ...]
+    seen_floor: bool
+    seen_ceiling: bool
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The floor plan cut into cells by lines across x and across y."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.x) - 1, len(self.y) - 1
+
+    @property
+    def area(self) -> NDArray[np.float64]:
+        return np.outer(np.diff(self.x), np.diff(self.y))
+
+    def cell_of(self, box: Box) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Cell indices of the grid's rows and columns, -1 beside the plan."""
+        found = []
+        for lines, axis in ((self.x, 0), (self.y, 1)):
+            at = np.searchsorted(lines, box.axis(axis)) - 1
+            found.append(np.where((at < 0) | (at >= len(lines) - 1), -1, at))
+        return found[0], found[1]
+
+
+def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
+    """The closed shell about the seen free space.
+
+    Args:
+        fused: the field.
+        box: its grid.
+        cameras: `[n, 3]` camera positions in the turned frame.
+
+    Raises:
+        GeometryError: hardly any free space was seen.
+    """
+    across = [crossings(fused, box, axis) for axis in range(3)]
+    walls = [find_planes(across[k], k, WALL_AREA) for k in (0, 1)]
+    levels = find_planes(across[2], 2, LEVEL_AREA)
+    free = fused.free >= 2
+    if free.sum() * box.voxel**3 < 0.5:
+        raise GeometryError(
+            "hardly any free space was seen",
+            field="depth",
+            mend="check the unit of the depth and the poses",
+        )
+    floor, seen_floor = _floor(levels, free, box, cameras)
+    top, seen_ceiling = _highest(levels, free, box, cameras)
+    if not seen_ceiling:
+        top = max(top, floor + USUAL_HEIGHT)
+    plan = _plan(walls, free, box)
+    inside = _label(plan, across, free, box, cameras, floor, top)
+    ceiling = _ceilings(plan, across[2], inside, top, cameras)
+    return Shell(
+        _distance(plan, inside, ceiling, floor, box),
+        tuple(walls[0] + walls[1] + levels),
+        floor,
+        tuple(sorted({round(float(c), 3) for c in ceiling[inside]})),
+        seen_floor,
+        seen_ceiling,
+    )
+
+
+def _floor(
+    levels: list[Plane], free: NDArray[np.bool_], box: Box, cameras: NDArray[np.float64]
+) -> tuple[float, bool]:
+    """The lowest large level that faces up below the cameras; else the lowest free space."""
+    up = [p for p in levels if p.facing > 0 and p.offset < cameras[:, 2].min()]
+    if up:
+        large = max(p.area for p in up)
+        return min(p.offset for p in up if p.area > 0.15 * large), True
+    low = np.nonzero(free.any(axis=(0, 1)))[0].min()
+    return float(box.axis(2)[low] - 0.5 * box.voxel), False
+
+
+def _highest(
+    levels: list[Plane], free: NDArray[np.bool_], box: Box, cameras: NDArray[np.float64]
+) -> tuple[float, bool]:
+    """The largest level that faces down above the cameras; else above the highest free space."""
+    down = [p for p in levels if p.facing < 0 and p.offset > np.median(cameras[:, 2])]
+    if down:
+        return max(down, key=lambda p: p.area).offset, True
+    high = np.nonzero(free.any(axis=(0, 1)))[0].max()
+    return float(box.axis(2)[high] + 0.5 * box.voxel), False
+
+
+def _plan(walls: list[list[Plane]], free: NDArray[np.bool_], box: Box) -> _Plan:
+    """Lines at wall planes, and at the ends of the free space, where a room may end unseen."""
+    lines = []
+    for axis in (0, 1):
+        along = free.any(axis=(1 - axis, 2))
+        seen = np.nonzero(along)[0]
+        ends = box.axis(axis)[[seen.min(), seen.max()]] + np.array([-1, 1]) * box.voxel
+        at = [plane.offset for plane in walls[axis]]
+        extra = [e for e in ends if not any(abs(e - a) < TALLEST_GAP for a in at)]
+        sides = [box.axis(axis)[0], box.axis(axis)[-1]]
+        lines.append(np.unique(np.array([*at, *extra, *sides])))
+    return _Plan(lines[0], lines[1])
+
+
+def _sums(values: NDArray[np.float64], plan: _Plan, box: Box) -> NDArray[np.float64]:
+    """Sum a map over the grid's columns `[x, y]` in each cell of the plan."""
+    i, j = plan.cell_of(box)
+    out = np.zeros(plan.shape)
+    good_i, good_j = np.nonzero(i >= 0)[0], np.nonzero(j >= 0)[0]
+    part = values[np.ix_(good_i, good_j)]
+    np.add.at(out, (i[good_i][:, None], j[good_j][None]), part)
+    return out
+
+
+def _label(
+    plan: _Plan,
+    across: list[Crossings],
+    free: NDArray[np.bool_],
+    box: Box,
+    cameras: NDArray[np.float64],
+    floor: float,
+    top: float,
+) -> NDArray[np.bool_]:
+    """Inside or outside for each cell, by minimum cut."""
+    heights = box.axis(2)
+    slab = (heights > floor + 0.1) & (heights < top - 0.05)
+    share = free[:, :, slab].mean(axis=2)
+    seen = _sums((share > 0.15).astype(float), plan, box) * box.voxel**2
+    gain = np.where(plan.area > 0, seen / plan.area, 0)
+    # More than a third of a cell seen free pulls it in; less pushes it out.
+    pull = (gain - 0.35) * plan.area
+    i, j = plan.cell_of(box)
+    at = box.index(cameras)
+    rooms = np.zeros(plan.shape, bool)
+    rooms[i[at[:, 0]], j[at[:, 1]]] = True
+    pull[rooms] = plan.area.sum()
+    edges = _edges(plan, across, top - floor)
+    return _cut(pull, edges)
+
+
+def _edges(plan: _Plan, across: list[Crossings], height: float) -> list[tuple[int, int, float]]:
+    """Neighbouring cells and the cost of a boundary between them: metres where no wall was seen."""
+    nx, ny = plan.shape
+    number = np.arange(nx * ny).reshape(nx, ny)
+    found = []
+    for axis in (0, 1):
+        lines, other = (plan.x, plan.y) if axis == 0 else (plan.y, plan.x)
+        at = across[axis].at
+        for line in range(1, len(lines) - 1):
+            near = np.abs(at[:, axis] - lines[line]) < 0.08
+            along = at[near, 1 - axis]
+            for cell in range(len(other) - 1):
+                low, high = other[cell], other[cell + 1]
+                length = high - low
+                inside = (along >= low) & (along < high)
+                bins = max(1, int(length / 0.1))
+                place = ((along[inside] - low) / length * bins).astype(int).clip(0, bins - 1)
+                # A column counts as wall once a third of the height was seen of it.
+                tall = np.bincount(place, minlength=bins)
+                full = 0.33 * height / 0.05 * (length / bins) / 0.05
+                covered = float(np.minimum(tall / max(full, 1e-9), 1).mean())
+                cost = length * (0.02 + UNSEEN_COST * (1 - covered))
+                pair = (line - 1, cell), (line, cell)
+                if axis == 1:
+                    pair = (cell, line - 1), (cell, line)
+                found.append((int(number[pair[0]]), int(number[pair[1]]), cost))
+    return found
+
+
+def _cut(pull: NDArray[np.float64], edges: list[tuple[int, int, float]]) -> NDArray[np.bool_]:
+    count = pull.size
+    source, sink = count, count + 1
+    rows: list[int] = []
+    columns: list[int] = []
+    costs: list[float] = []
+    for cell, value in enumerate(pull.ravel()):
+        rows.append(source if value > 0 else cell)
+        columns.append(cell if value > 0 else sink)
+        costs.append(float(abs(value)))
+    for a, b, cost in edges:
+        rows += [a, b]
+        columns += [b, a]
+        costs += [cost, cost]
+    capacity = np.minimum(np.round(np.array(costs) * SCALE), 2**30).astype(np.int32)
+    graph = coo_array((capacity, (rows, columns)), shape=(count + 2, count + 2)).tocsr()
+    left = (graph - maximum_flow(graph, source, sink).flow).tocsr()
+    left.data[left.data < 0] = 0
+    left.eliminate_zeros()
+    reached = breadth_first_order(left, source, return_predecessors=False)
+    inside = np.zeros(count + 2, bool)
+    inside[reached] = True
+    return inside[:count].reshape(pull.shape)
+
+
+def _ceilings(
+    plan: _Plan,
+    level: Crossings,
+    inside: NDArray[np.bool_],
+    top: float,
+    cameras: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Height of the ceiling over each cell: the mode seen there, else that of the nearest cell."""
+    down = (level.facing < 0) & (level.at[:, 2] > np.median(cameras[:, 2]))
+    at, area = level.at[down], level.area[down]
+    i = np.searchsorted(plan.x, at[:, 0]) - 1
+    j = np.searchsorted(plan.y, at[:, 1]) - 1
+    height = np.full(plan.shape, np.nan)
+    for cell in zip(*np.nonzero(inside), strict=True):
+        here = (i == cell[0]) & (j == cell[1])
+        if area[here].sum() < 0.3 * plan.area[cell]:
+            continue
+        count, edges = np.histogram(at[here, 2], np.arange(at[here, 2].min() - 0.02, 20, 0.02))
+        mode = edges[np.argmax(count)] + 0.01
+        height[cell] = np.median(at[here, 2][np.abs(at[here, 2] - mode) < 0.04])
+    return _same_heights(_nearest(plan, height, top), inside)
+
+
+def _nearest(plan: _Plan, height: NDArray[np.float64], top: float) -> NDArray[np.float64]:
+    known = np.isfinite(height)
+    if not known.any():
+        return np.full(plan.shape, top)
+    x, y = 0.5 * (plan.x[1:] + plan.x[:-1]), 0.5 * (plan.y[1:] + plan.y[:-1])
+    places = np.stack(np.meshgrid(x, y, indexing="ij"), -1)
+    near = places[known]
+    out = height.copy()
+    for cell in zip(*np.nonzero(~known), strict=True):
+        out[cell] = height[known][np.argmin(((near - places[cell]) ** 2).sum(-1))]
+    return out
+
+
+def _same_heights(height: NDArray[np.float64], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Heights within 6 cm of each other are one ceiling."""
+    out, left = height.copy(), sorted(height[inside].tolist())
+    while left:
+        group = [h for h in left if h - left[0] < 0.06]
+        out[np.abs(height - np.mean(group)) < 0.06] = np.median(group)
+        left = left[len(group) :]
+    return out
+
+
+def _distance(
+    plan: _Plan,
+    inside: NDArray[np.bool_],
+    ceiling: NDArray[np.float64],
+    floor: float,
+    box: Box,
+) -> NDArray[np.float32]:
+    """Signed distance to the union of prisms, exact near its faces."""
+    best = np.full(box.shape, -0.5, np.float32)
+    for height in np.unique(ceiling[inside]):
+        area = _plan_distance(plan, inside & (ceiling >= height - 1e-6), box)
+        rise = np.minimum(box.axis(2) - floor, height - box.axis(2))
+        np.maximum(best, np.minimum(area[:, :, None], rise), out=best, casting="same_kind")
+    return np.clip(best, -0.5, 0.5)
+
+
+def _plan_distance(plan: _Plan, inside: NDArray[np.bool_], box: Box) -> NDArray[np.float32]:
+    """Signed distance `[x, y]` to the outline of the inside cells, to their exact lines."""
+    i, j = plan.cell_of(box)
+    mask = inside[i[:, None], j[None]] & (i >= 0)[:, None] & (j >= 0)[None]
+    far = np.full(mask.shape, 0.5)
+    x, y = box.axis(0), box.axis(1)
+    padded = np.pad(inside, 1)
+    for a in range(len(plan.x)):
+        for b in range(len(plan.y) - 1):
+            if padded[a, b + 1] != padded[a + 1, b + 1]:
+                off = np.hypot(
+                    (x - plan.x[a])[:, None],
+                    np.maximum(0, np.maximum(plan.y[b] - y, y - plan.y[b + 1]))[None],
+                )
+                np.minimum(far, off, out=far)
+    for b in range(len(plan.y)):
+        for a in range(len(plan.x) - 1):
+            if padded[a + 1, b] != padded[a + 1, b + 1]:
+                off = np.hypot(
+                    np.maximum(0, np.maximum(plan.x[a] - x, x - plan.x[a + 1]))[:, None],
+                    (y - plan.y[b])[None],
+                )
+                np.minimum(far, off, out=far)
+    return np.where(mask, far, -far).astype(np.float32)
+
+
+def wall_zones(shell: Shell, box: Box, thickest: float = 0.4) -> NDArray[np.bool_]:
+    """Columns `[x, y]` outside the shell that lie between two of its rooms: walls with doorways."""
+    inside = (shell.distance > 0).any(axis=2)
+    reach = 0.5 * thickest
+    grown = distance_transform_edt(~inside) * box.voxel <= reach
+    closed = distance_transform_edt(grown) * box.voxel > reach
+    return closed & ~inside

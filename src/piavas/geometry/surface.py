@@ -1,0 +1,82 @@
+"""The field's zero set as a closed mesh: flat where the room is flat, and few triangles."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piavas.errors import GeometryError
+from piavas.geometry.fusion import Box
+from piavas.geometry.planes import Plane
+
+SNAP = 0.6  # voxels within which a vertex belongs to a plane
+TOLERANCES = (0.006, 0.008, 0.011, 0.015, 0.02, 0.03, 0.045, 0.065, 0.1)  # metres
+
+Triangles = tuple[NDArray[np.float64], NDArray[np.int32]]
+
+
+def extract(field: NDArray[np.float32], box: Box) -> Triangles:
+    """Marching cubes (Lewiner et al. 2003): vertices in the turned frame, normals into the air."""
+    from skimage.measure import marching_cubes
+
+    padded = np.pad(field, 1, constant_values=-box.voxel)
+    vertices, faces, _, _ = marching_cubes(padded, 0.0, gradient_direction="descent")
+    return box.lower + box.voxel * (vertices.astype(np.float64) - 1), faces.astype(np.int32)
+
+
+def snap(
+    vertices: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    planes: tuple[Plane, ...],
+    voxel: float,
+) -> NDArray[np.float64]:
+    """Move vertices that lie on a plane, and face as it does, exactly onto it."""
+    normal = _vertex_normals(vertices, faces)
+    out = vertices.copy()
+    for plane in sorted(planes, key=lambda p: p.area):
+        near = np.abs(vertices[:, plane.axis] - plane.offset) < SNAP * voxel
+        near &= normal[:, plane.axis] * plane.facing > 0.5
+        out[near, plane.axis] = plane.offset
+    return out
+
+
+def _vertex_normals(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
+    a, b, c = np.moveaxis(vertices[faces], 1, 0)
+    normal = np.cross(b - a, c - a)
+    total = np.zeros_like(vertices)
+    for k in range(3):
+        np.add.at(total, faces[:, k], normal)
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
+
+
+def simplify(vertices: NDArray[np.float64], faces: NDArray[np.int32], budget: int) -> Triangles:
+    """Fewer triangles, still closed: the least tolerance that keeps to `budget`.
+
+    Raises:
+        GeometryError: the surface is not closed, or the budget is too small for it.
+    """
+    from manifold3d import Manifold, Mesh
+
+    solid = Manifold(
+        Mesh(
+            vert_properties=vertices.astype(np.float32),
+            tri_verts=np.ascontiguousarray(faces[:, ::-1]).astype(np.uint32),
+        )
+    )
+    if solid.num_tri() == 0:
+        raise GeometryError(
+            f"the surface is not closed: {solid.status()}", field="mesh", mend="take other voxels"
+        )
+    for tolerance in TOLERANCES:
+        less = solid.simplify(tolerance)
+        if less.num_tri() <= budget:
+            break
+    else:
+        raise GeometryError(
+            f"{less.num_tri()} triangles are left at {TOLERANCES[-1]:g} m",
+            field="triangles",
+            mend="allow more triangles or larger voxels",
+        )
+    mesh = less.to_mesh()
+    points = np.asarray(mesh.vert_properties)[:, :3].astype(np.float64)
+    return points, np.asarray(mesh.tri_verts)[:, ::-1].astype(np.int32)

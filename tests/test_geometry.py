@@ -1,0 +1,191 @@
+"""Reconstruction against worlds of known truth, files against round trips and damage."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import shared
+from piavas.capture import load_capture
+from piavas.errors import GeometryError
+from piavas.geometry import load_mesh, reconstruct, save_mesh
+from piavas.geometry.frame import manhattan_yaw
+from piavas.geometry.report import volume
+from piavas.geometry.surface import simplify
+from piavas.geometry.views import load_views
+from piavas.rays import RayCaster
+from piavas.scene import OBSERVED, Mesh, Scene, triangle_areas
+from rooms import distance_to, photograph, two_rooms, walk
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return photograph(tmp_path_factory.mktemp("capture"), two_rooms(), walk())
+
+
+@pytest.fixture(scope="module")
+def mesh(folder):
+    return reconstruct(load_capture(folder), triangles=6000)
+
+
+def sample(mesh, count, seed=0, only=None):
+    """Points on a mesh by area."""
+    generator = np.random.default_rng(seed)
+    area = triangle_areas(mesh.vertices, mesh.faces) * (1 if only is None else only)
+    pick = generator.choice(len(area), count, p=area / area.sum())
+    u = np.sort(generator.random((count, 2)), axis=1)
+    weights = np.stack([u[:, 0], u[:, 1] - u[:, 0], 1 - u[:, 1]], axis=1)
+    return np.einsum("nk,nkc->nc", weights, mesh.triangles[pick])
+
+
+def test_no_sound_leaks_and_the_budget_is_kept(mesh):
+    assert mesh.report["leak"] == 0
+    assert len(mesh.faces) <= 6000
+    edges = np.sort(mesh.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    assert (np.unique(edges, axis=0, return_counts=True)[1] % 2 == 0).all()
+
+
+def test_air_has_the_true_volume_and_normals_point_into_it(mesh):
+    assert mesh.report["volume"] == pytest.approx(two_rooms().volume, rel=0.03)
+    assert volume(mesh.vertices, mesh.faces) > 0
+
+
+def test_observed_surface_lies_on_the_true_one(mesh):
+    world = two_rooms()
+    points = sample(mesh, 2000, only=mesh.origin == OBSERVED)
+    away = distance_to(points, world.vertices, world.faces)
+    assert np.median(away) <= 0.015
+    assert np.quantile(away, 0.9) <= 0.06
+
+
+def test_true_surface_is_found(mesh):
+    world = two_rooms()
+    points = sample(Mesh(world.vertices, world.faces), 600, seed=2)
+    away = distance_to(points, mesh.vertices, mesh.faces)
+    assert np.median(away) <= 0.015
+    assert (away < 0.1).mean() > 0.9
+
+
+def test_walls_floor_and_ceilings_are_planes_in_place(mesh):
+    caster = RayCaster(mesh.vertices, mesh.faces)
+    start = np.array([[1.0, 3.0, 1.4]] * 4 + [[5.0, 1.0, 1.4]] * 4)
+    way = np.array([[-1, 0, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1]] * 2, float)
+    way[4] = [0, -1, 0]
+    distance, _ = caster.closest(start, way)
+    np.testing.assert_allclose(distance, [1, 1, 1.4, 1.3, 1, 3, 1.4, 1.0], atol=0.02)
+
+
+def test_doorway_stays_open(mesh):
+    caster = RayCaster(mesh.vertices, mesh.faces)
+    z, y = np.meshgrid(np.linspace(0.1, 1.9, 10), np.linspace(2.67, 3.53, 8))
+    start = np.stack([np.full(z.size, 3.5), y.ravel(), z.ravel()], axis=1)
+    assert caster.visible(start, start + np.array([1.2, 0, 0])).all()
+    blocked = start - [0, 1.5, 0]
+    assert not caster.visible(blocked, blocked + np.array([1.2, 0, 0])).any()
+
+
+def test_furniture_is_kept_and_solid(mesh):
+    world = two_rooms()
+    caster = RayCaster(mesh.vertices, mesh.faces)
+    top, _ = caster.closest([[2.0, 1.5, 2.0]], [[0, 0, -1.0]])
+    assert top[0] == pytest.approx(1.25, abs=0.02)
+    front, _ = caster.closest([[5.5, 1.6, 1.0]], [[1.0, 0, 0]])
+    assert front[0] == pytest.approx(world.cupboard[0][0] - 5.5, abs=0.02)
+
+
+def test_a_turned_room_is_found_turned(tmp_path):
+    folder = photograph(tmp_path, two_rooms(), walk(24), turn=17.0)
+    capture = load_capture(folder)
+    assert np.degrees(manhattan_yaw(load_views(capture))) == pytest.approx(17.0, abs=0.15)
+    mesh = reconstruct(capture)
+    assert mesh.report["leak"] == 0
+    assert mesh.report["volume"] == pytest.approx(two_rooms().volume, rel=0.05)
+
+
+def test_a_room_seen_in_part_is_closed_and_says_so(tmp_path):
+    poses = [pose for pose in walk(40) if pose[0, 3] < 4 and pose[1, 2] < 0.2]
+    mesh = reconstruct(load_capture(photograph(tmp_path, two_rooms(), poses)))
+    assert mesh.report["leak"] == 0
+    area = mesh.report["area"]
+    assert area["inferred"] + area["invented"] > 0.02 * sum(area.values())
+    assert sum(area.values()) == pytest.approx(
+        triangle_areas(mesh.vertices, mesh.faces).sum(), rel=1e-3
+    )
+
+
+def test_real_kitchen_closes():
+    mesh = reconstruct(load_capture(shared("data/sevenscenes")), max_frames=60)
+    assert mesh.report["leak"] == 0
+    assert len(mesh.faces) <= 20_000
+    assert mesh.report["area"]["observed"] > 15
+
+
+def test_same_capture_gives_the_same_mesh(folder, mesh):
+    again = reconstruct(load_capture(folder), triangles=6000)
+    np.testing.assert_array_equal(again.vertices, mesh.vertices)
+    np.testing.assert_array_equal(again.faces, mesh.faces)
+
+
+def test_mesh_file_round_trip(mesh, tmp_path):
+    path = save_mesh(mesh, tmp_path / "room.ply")
+    again = load_mesh(path)
+    for part in ("vertices", "faces", "origin"):
+        np.testing.assert_array_equal(getattr(again, part), getattr(mesh, part))
+    assert again.report == mesh.report
+    import trimesh
+
+    foreign = trimesh.load(path, process=False)
+    assert len(foreign.faces) == len(mesh.faces)
+
+
+def test_foreign_meshes_are_welded_and_turned_up(tmp_path):
+    import trimesh
+
+    box = trimesh.creation.box((2, 3, 1))
+    loose = trimesh.Trimesh(
+        box.triangles.reshape(-1, 3), np.arange(36).reshape(-1, 3), process=False
+    )
+    for suffix in ("obj", "ply", "glb"):
+        loose.export(tmp_path / f"box.{suffix}")
+        mesh = load_mesh(tmp_path / f"box.{suffix}")
+        assert (len(mesh.vertices), len(mesh.faces)) == (8, 12)
+        height = {"glb": 3}.get(suffix, 1)
+        assert np.ptp(mesh.vertices[:, 2]) == pytest.approx(height)
+    assert np.ptp(load_mesh(tmp_path / "box.obj", up="y").vertices[:, 2]) == pytest.approx(3)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "text", "empty"])
+def test_damaged_meshes_are_named(tmp_path, mesh, damage):
+    path = tmp_path / "room.ply"
+    if damage == "truncated":
+        save_mesh(mesh, path)
+        path.write_bytes(path.read_bytes()[:-50])
+    elif damage == "text":
+        path.write_text("this is no mesh")
+    elif damage == "empty":
+        path = tmp_path / "room.obj"
+        path.write_text("v 0 0 0\n")
+    with pytest.raises(GeometryError, match=str(path)):
+        load_mesh(path)
+
+
+def test_bad_captures_and_options_are_refused(folder, tmp_path):
+    capture = load_capture(folder)
+    with pytest.raises(GeometryError, match="voxel"):
+        reconstruct(capture, voxel=0)
+    with pytest.raises(GeometryError, match="triangles"):
+        reconstruct(capture, triangles=10)
+    with pytest.raises(GeometryError, match="3 frames"):
+        reconstruct(capture, max_frames=2)
+    blind = photograph(tmp_path / "blind", two_rooms(), walk(4))
+    for path in blind.glob("*.depth.png"):
+        cv2.imwrite(str(path), np.zeros((120, 160), np.uint16))
+    with pytest.raises(GeometryError, match="blind"):
+        reconstruct(load_capture(blind))
+
+
+def test_an_open_surface_is_no_room():
+    box = Scene.shoebox((3, 3, 3))
+    with pytest.raises(GeometryError, match="not closed"):
+        simplify(box.vertices, box.faces[:-1], 1000)
