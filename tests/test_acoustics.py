@@ -130,7 +130,7 @@ def test_reverberation_time_that_independent_engines_agree_on(scattering, expect
 
 
 def lambert_walk(absorption: float, rays: int, bounces: int, seed: int):
-    """Free paths `[rays, bounces]` and vertices of a plain walk in the shoebox with diffuse walls."""
+    """Free paths `[rays, bounces]` and vertices of a plain walk between diffuse walls."""
     generator = np.random.default_rng(seed)
     position = np.tile(SOURCE, (rays, 1))
     way = generator.normal(size=(rays, 3))
@@ -330,7 +330,7 @@ def test_sound_behind_a_wall_comes_through_the_doorway():
     energy = (responses.samples[:, 0] ** 2).sum(axis=1)
     assert 0 < energy[1] < 0.2 * energy[0]
     door = np.array([4.0, 3.0, 1.5])
-    shortest = np.linalg.norm(door - source) + np.linalg.norm(door + [0.2, 0, 0] - far)
+    shortest = np.linalg.norm(door - source) + np.linalg.norm(door + np.array([0.2, 0, 0]) - far)
     first = np.flatnonzero(np.abs(responses.samples[1, 0]) > 1e-5)[0] / 48_000 * C
     assert shortest - 0.7 < first < shortest + 4.0
 

@@ -251,7 +251,7 @@ def _mix_sectors(noise, amplitude, per_bin, encode, out):  # type: ignore[no-unt
 
 
 def _physical(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`[..., 3]` covariances without what rounding left: powers at or above zero, coherence in 1."""
+    """`[..., 3]` covariances rid of rounding: no negative power, no coherence above 1."""
     floor = 1e-14 * covariance[..., :2].max(initial=0.0)
     left, right = (np.where(covariance[..., k] > floor, covariance[..., k], 0.0) for k in (0, 1))
     limit = np.sqrt(left * right)
