@@ -1,0 +1,176 @@
+"""Scenes on disk: `mesh.ply` and a `materials.json` that a person can edit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piavas.errors import GeometryError, MaterialError
+from piavas.files import read_json, write_json
+from piavas.geometry import load_mesh, save_mesh
+from piavas.geometry.files import TURN_UP, weld
+from piavas.materials.table import fill_bands, find_material, load_table, spread_scattering
+from piavas.scene import Material, Mesh, Scene
+
+FORMAT = "piavas-scene-1"
+MESH, MATERIALS = "mesh.ply", "materials.json"
+ANY = "*"
+
+
+def save_scene(scene: Scene, folder: str | os.PathLike[str]) -> Path:
+    """Write a scene folder; `materials.json`, written last, makes it one.
+
+    Faces are listed as runs `[material, count]` in the order of the mesh.
+    """
+    folder = Path(folder)
+    save_mesh(scene.mesh, folder / MESH)
+    write_json(
+        folder / MATERIALS,
+        {
+            "format": FORMAT,
+            "materials": [_row(material) for material in scene.materials],
+            "faces": _runs(scene.face_material),
+        },
+    )
+    return folder
+
+
+def _row(material: Material) -> dict[str, Any]:
+    return {
+        "name": material.name,
+        "absorption": material.absorption.tolist(),
+        "scattering": material.scattering.tolist(),
+        "transmission": material.transmission.tolist(),
+        "source": material.source,
+    }
+
+
+def _runs(index: NDArray[np.int32]) -> list[list[int]]:
+    starts = np.flatnonzero(np.diff(index, prepend=-1))
+    lengths = np.diff(starts, append=len(index))
+    return [[int(index[s]), int(n)] for s, n in zip(starts, lengths, strict=True)]
+
+
+def load_scene(
+    path: str | os.PathLike[str], materials: str | os.PathLike[str] | None = None
+) -> Scene:
+    """Read a scene.
+
+    Args:
+        path: a scene folder, or a mesh file (PLY, OBJ, GLB).
+        materials: for a mesh file, JSON of `{"name in the mesh": "row of the table"}`, where "*"
+            stands for all names that are not listed.
+
+    Raises:
+        GeometryError: the mesh cannot be read.
+        MaterialError: a material that is not physical or not known, faces and materials that do
+            not match, or no materials given; the path is named.
+    """
+    path = Path(path)
+    if materials is None and path.is_dir():
+        return _own(path)
+    if materials is None:
+        raise MaterialError(
+            "a mesh file says nothing of materials",
+            file=path,
+            field="materials",
+            mend='give a scene folder, or materials such as {"*": "default"}',
+        )
+    mesh_path = path / MESH if path.is_dir() else path
+    return _named(mesh_path, Path(materials))
+
+
+def _own(folder: Path) -> Scene:
+    mesh = load_mesh(folder / MESH)
+    file = folder / MATERIALS
+    data = read_json(file, error=MaterialError)
+    try:
+        if data["format"] != FORMAT:
+            raise MaterialError(f"is not of format {FORMAT}", field="format", mend="save it anew")
+        rows = tuple(_material(row) for row in data["materials"])
+        index = np.concatenate([np.full(n, k, np.int32) for k, n in data["faces"]])
+        return Scene(mesh.vertices, mesh.faces, index, rows, mesh.origin, mesh.report)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise MaterialError(f"lacks or spoils {problem}", file=file, mend="save it anew") from None
+    except MaterialError as problem:
+        raise MaterialError(
+            problem.what, file=file, field=problem.field, mend=problem.mend
+        ) from None
+
+
+def _material(row: Mapping[str, Any]) -> Material:
+    return Material(
+        name=str(row["name"]),
+        absorption=fill_bands(row["absorption"]),
+        scattering=spread_scattering(row["scattering"]),
+        transmission=fill_bands(row.get("transmission", [0.0] * 9)),
+        source=str(row.get("source", "")),
+    )
+
+
+def _named(path: Path, materials: Path) -> Scene:
+    mapping = read_json(materials, error=MaterialError)
+    if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
+        raise MaterialError(
+            "is no mapping of names", file=materials, mend='write {"name": "row of the table"}'
+        )
+    mesh, names, index = _parts(path)
+    table = load_table()
+    rows = []
+    for name in names:
+        row = mapping.get(name, mapping.get(ANY))
+        if row is None:
+            raise MaterialError(
+                f"says nothing of {name!r}", file=materials, field=name, mend='name it, or give "*"'
+            )
+        try:
+            rows.append(find_material(row, table))
+        except MaterialError as problem:
+            raise MaterialError(
+                problem.what, file=materials, field=name, mend=problem.mend
+            ) from None
+    return Scene(mesh.vertices, mesh.faces, index, tuple(rows), mesh.origin, mesh.report)
+
+
+def _parts(path: Path) -> tuple[Mesh, list[str], NDArray[np.int32]]:
+    """A mesh, the names of its parts (glTF or OBJ materials, else geometries), each face's part."""
+    if path.suffix.lower() == ".ply" or not path.is_file():
+        mesh = load_mesh(path)
+        return mesh, [path.stem], np.zeros(len(mesh.faces), np.int32)
+    import trimesh
+
+    load_mesh(path)  # refuses what cannot be read
+    loaded: Any = trimesh.load(path, process=False, split_object=True, group_material=True)
+    pieces: list[Any] = loaded.dump() if isinstance(loaded, trimesh.Scene) else [loaded]
+    names, vertices, faces, index, start = [], [], [], [], 0
+    for number, piece in enumerate(pieces):
+        material = getattr(piece.visual, "material", None)
+        given = getattr(material, "name", None) or piece.metadata.get("name")
+        names.append(str(given or path.stem))
+        vertices.append(np.asarray(piece.vertices, np.float64))
+        faces.append(np.asarray(piece.faces, np.int32) + start)
+        index.append(np.full(len(piece.faces), number, np.int32))
+        start += len(piece.vertices)
+    places = np.concatenate(vertices)
+    if path.suffix.lower() in (".glb", ".gltf"):
+        places = places @ TURN_UP.T
+    merged, joined = weld(places, np.concatenate(faces))
+    number_of = np.concatenate(index)
+    if len(joined) != len(number_of):
+        keep = _with_area(places, np.concatenate(faces))
+        number_of = number_of[keep]
+    if len(joined) != len(number_of):
+        raise GeometryError("has faces without area", file=path, mend="repair the mesh")
+    return Mesh(merged, joined), names, number_of
+
+
+def _with_area(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Faces whose corners stay apart when vertices are welded."""
+    _, inverse = np.unique(np.round(vertices / 1e-5).astype(np.int64), axis=0, return_inverse=True)
+    a, b, c = inverse.reshape(-1)[faces].T
+    return np.asarray((a != b) & (b != c) & (c != a))
