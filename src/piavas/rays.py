@@ -56,6 +56,8 @@ class RayCaster:
         Returns:
             distance `[n]` in metres (inf where the ray escapes) and face `[n]` (-1 there).
         """
+        if not len(origins):  # type: ignore[arg-type]  # Dr.Jit aborts on rays that are none
+            return np.empty(0), np.empty(0, np.int64)
         hit = self.scene.ray_intersect_preliminary(self._ray(origins, directions))
         distance = np.array(hit.t, dtype=np.float64)
         face = np.array(hit.prim_index, dtype=np.int64)
@@ -71,6 +73,8 @@ class RayCaster:
         start, end = np.broadcast_arrays(
             np.asarray(origins, dtype=np.float64), np.asarray(targets, dtype=np.float64)
         )
+        if not len(start):
+            return np.empty(0, np.bool_)
         way = end - start
         length = np.linalg.norm(way, axis=-1)
         ahead = way / np.maximum(length, 1e-12)[:, None]
