@@ -1,0 +1,402 @@
+"""Rooms furnished: what stands where, without blocking doorways or the way between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.random import Generator
+
+from piavas.twin.finishes import Palette, RoomLook, room_look
+from piavas.twin.furniture import (
+    Item,
+    bed,
+    bookshelf,
+    chair,
+    clutter,
+    cupboard,
+    floor_lamp,
+    plant,
+    shade,
+    sofa,
+    table,
+    table_lamp,
+)
+from piavas.twin.plan import WALL, Doorway, Plan, Room, Window
+from piavas.twin.solids import SUNK, Kit, ellipsoid, wavy_sheet
+
+Light = tuple[float, float, float, float]
+"""x, y, z in metres and power."""
+
+GAP = 0.02  # metres between furniture and wall
+DOOR_CLEAR = 0.9  # metres before a doorway that stay free
+TRIES = 60
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Floor that something takes: `(x, y)` of its corners, and how high it reaches."""
+
+    low: tuple[float, float]
+    high: tuple[float, float]
+    height: float
+
+    def meets(self, other: Footprint, gap: float = 0.0) -> bool:
+        """Whether the two come nearer than `gap`."""
+        return all(
+            a - gap < d and c - gap < b
+            for a, b, c, d in zip(self.low, self.high, other.low, other.high, strict=True)
+        )
+
+
+@dataclass
+class Interior:
+    """Everything inside the walls.
+
+    Args:
+        kit: its solids.
+        taken: floor that cannot be walked on.
+        lights: lamps.
+    """
+
+    kit: Kit = field(default_factory=Kit)
+    taken: list[Footprint] = field(default_factory=list)
+    lights: list[Light] = field(default_factory=list)
+
+
+TURNS = {(1, -1): 0.0, (0, 1): 90.0, (1, 1): 180.0, (0, -1): 270.0}
+"""Turn in degrees of a piece with its back to the wall across an axis on a side."""
+
+
+def build_shell(plan: Plan, looks: list[RoomLook]) -> Kit:
+    """Rooms, doorways and window reveals as boxes of air."""
+    kit = Kit()
+    for room, look in zip(plan.rooms, looks, strict=True):
+        sides = (look.wall, look.feature, look.wall, look.wall, look.ceiling, look.floor)
+        kit.box((*room.low, 0.0), (*room.high, room.height), sides)
+    for door in plan.doorways:
+        low, high = _door_box(door)
+        kit.box(low, high, (looks[door.rooms[0]].trim,) * 5 + (looks[door.rooms[0]].floor,))
+    for window in plan.windows:
+        _open_window(kit, window, plan.rooms[window.room], looks[window.room])
+    return kit
+
+
+def _door_box(door: Doorway) -> tuple[list[float], list[float]]:
+    low, high = [0.0, 0.0, 0.0], [0.0, 0.0, door.height]
+    across, along = door.axis, 1 - door.axis
+    low[across], high[across] = (door.centre[across] + s * (WALL / 2 + 0.01) for s in (-1, 1))
+    low[along], high[along] = (door.centre[along] + s * door.width / 2 for s in (-1, 1))
+    return low, high
+
+
+def _open_window(kit: Kit, window: Window, room: Room, look: RoomLook) -> None:
+    axis, along = window.axis, 1 - window.axis
+    edge = room.high[axis] if window.side > 0 else room.low[axis]
+    low, high = [0.0, 0.0, window.sill], [0.0, 0.0, window.sill + window.height]
+    ends = sorted((edge - 0.01 * window.side, edge + window.depth * window.side))
+    low[axis], high[axis] = ends
+    low[along], high[along] = window.centre - window.width / 2, window.centre + window.width / 2
+    sides = [look.trim] * 6
+    # The pane faces back into the room.
+    sides[2 * axis + (0 if window.side > 0 else 1)] = GLASS
+    kit.box(low, high, (sides[0], sides[1], sides[2], sides[3], sides[4], sides[5]))
+
+
+GLASS = 0
+"""Index of the pane's finish: the first of every palette."""
+
+
+def furnish(plan: Plan, palette: Palette, looks: list[RoomLook]) -> Interior:
+    """Furnish every room of `plan`."""
+    interior = Interior()
+    for index, room in enumerate(plan.rooms):
+        _Furnisher(plan, index, palette, looks[index], interior).run(room)
+    return interior
+
+
+def start_palette(rng: Generator, plan: Plan) -> tuple[Palette, list[RoomLook]]:
+    """A palette whose first finish is the windows' glass, and the looks of the rooms."""
+    palette = Palette(rng)
+    palette.make("window glass", "paint", "cfe3f2", contrast=0.0, glow=1.3)
+    return palette, [room_look(palette, room.kind) for room in plan.rooms]
+
+
+class _Furnisher:
+    """Places things in one room, by trial."""
+
+    def __init__(
+        self, plan: Plan, index: int, palette: Palette, look: RoomLook, interior: Interior
+    ) -> None:
+        self.plan, self.index, self.palette = plan, index, palette
+        self.look, self.interior, self.rng = look, interior, palette.rng
+        self.room = plan.rooms[index]
+        self.blocked = [self._before(door) for door in plan.doorways if index in door.rooms]
+
+    def run(self, room: Room) -> None:
+        makers: dict[str, Callable[[], None]] = {
+            "living": self._living,
+            "kitchen": self._kitchen,
+            "bedroom": self._bedroom,
+            "study": self._study,
+        }
+        self._curtains()
+        makers[room.kind]()
+        self._pictures(int(self.rng.integers(1, 4)))
+        self._ceiling_lamp()
+
+    def _before(self, door: Doorway) -> Footprint:
+        half = [0.0, 0.0]
+        half[door.axis], half[1 - door.axis] = DOOR_CLEAR, door.width / 2 + 0.1
+        x, y = door.centre
+        return Footprint((x - half[0], y - half[1]), (x + half[0], y + half[1]), 3.0)
+
+    def _living(self) -> None:
+        couch = sofa(self.palette, self.look, self.rng)
+        self._centre_group(couch)
+        self._wall(bookshelf(self.palette, self.look, self.rng))
+        self._wall(self._cupboard(1.4, 0.4, 0.55, "sideboard"), topped=3)
+        self._wall(sofa(self.palette, self.look, self.rng, seats=1))
+        self._wall(floor_lamp(self.palette, self.look, self.rng))
+        self._wall(plant(self.palette, self.rng))
+
+    def _kitchen(self) -> None:
+        self._wall(self._cupboard(float(self.rng.uniform(1.6, 2.2)), 0.6, 0.9, "counter"), topped=3)
+        fridge = cupboard(
+            _metal(self.look), self.rng, width=0.6, depth=0.62, height=1.8, name="fridge"
+        )
+        self._wall(fridge)
+        self._dining()
+        self._wall(plant(self.palette, self.rng))
+
+    def _bedroom(self) -> None:
+        self._wall(bed(self.palette, self.look, self.rng))
+        self._wall(self._cupboard(1.5, 0.6, 2.0, "wardrobe"))
+        self._wall(self._cupboard(0.9, 0.45, 0.8, "chest"), topped=2, lamp=True)
+        self._wall(chair(self.palette, self.look, self.rng))
+        self._rug(1.6, 1.1)
+
+    def _study(self) -> None:
+        desk = table(self.look, self.rng, width=1.3, depth=0.65, height=0.74, name="desk")
+        self._wall(desk, topped=3, lamp=True)
+        self._wall(bookshelf(self.palette, self.look, self.rng))
+        self._wall(bookshelf(self.palette, self.look, self.rng))
+        self._wall(sofa(self.palette, self.look, self.rng, seats=1))
+        self._free(chair(self.palette, self.look, self.rng))
+
+    def _cupboard(self, width: float, depth: float, height: float, name: str) -> Item:
+        scale = float(self.rng.uniform(0.9, 1.1))
+        return cupboard(
+            self.look, self.rng, width=width * scale, depth=depth, height=height, name=name
+        )
+
+    def _wall(self, item: Item, *, topped: int = 0, lamp: bool = False) -> bool:
+        """Stand `item` with its back to a wall; put things on its top if asked."""
+        for _ in range(TRIES):
+            axis, side = int(self.rng.integers(2)), int(self.rng.choice((-1, 1)))
+            along = 1 - axis
+            span = self.room.high[along] - self.room.low[along] - item.width - 0.1
+            if span <= 0:
+                continue
+            at = [0.0, 0.0]
+            edge = self.room.high[axis] if side > 0 else self.room.low[axis]
+            at[axis] = edge - side * (item.depth / 2 + GAP)
+            at[along] = self.room.low[along] + 0.05 + item.width / 2 + span * self.rng.random()
+            if self._put(item, at, TURNS[axis, side]):
+                if topped:
+                    self._top(item, at, TURNS[axis, side], topped, lamp)
+                return True
+        return False
+
+    def _free(self, item: Item) -> bool:
+        """Stand `item` anywhere, turned to one of four sides."""
+        for _ in range(TRIES):
+            at = [
+                self.rng.uniform(a + 0.6, b - 0.6)
+                for a, b in zip(self.room.low, self.room.high, strict=True)
+            ]
+            if self._put(item, at, 90.0 * int(self.rng.integers(4))):
+                return True
+        return False
+
+    def _put(self, item: Item, at: list[float], turn: float, gap: float = 0.06) -> bool:
+        wide, deep = (item.depth, item.width) if turn % 180 else (item.width, item.depth)
+        low = (at[0] - wide / 2, at[1] - deep / 2)
+        high = (at[0] + wide / 2, at[1] + deep / 2)
+        spot = Footprint(low, high, item.height)
+        inside = self.room.holds(*low, 0.005) and self.room.holds(*high, 0.005)
+        free = not any(spot.meets(other, gap) for other in self.interior.taken)
+        clear = not any(spot.meets(door) for door in self.blocked)
+        if not (inside and free and clear and self._leaves_windows(spot)):
+            return False
+        self.interior.taken.append(spot)
+        self.interior.kit += item.kit.placed(at[0], at[1], turn)
+        angle = np.radians(turn)
+        for x, y, z, power in item.bulbs:
+            there = (
+                at[0] + x * np.cos(angle) - y * np.sin(angle),
+                at[1] + x * np.sin(angle) + y * np.cos(angle),
+            )
+            self.interior.lights.append((float(there[0]), float(there[1]), z, power))
+        return True
+
+    def _leaves_windows(self, spot: Footprint) -> bool:
+        for window in self.plan.windows:
+            if (
+                window.room == self.index
+                and spot.height > window.sill
+                and spot.meets(self._before_window(window))
+            ):
+                return False
+        return True
+
+    def _before_window(self, window: Window) -> Footprint:
+        axis, along = window.axis, 1 - window.axis
+        edge = self.room.high[axis] if window.side > 0 else self.room.low[axis]
+        low, high = [0.0, 0.0], [0.0, 0.0]
+        low[axis], high[axis] = sorted((edge, edge - 0.3 * window.side))
+        reach = window.width / 2 + 0.45
+        low[along], high[along] = window.centre - reach, window.centre + reach
+        return Footprint((low[0], low[1]), (high[0], high[1]), 3.0)
+
+    def _top(self, item: Item, at: list[float], turn: float, count: int, lamp: bool) -> None:
+        things = clutter(
+            self.palette, self.rng, 0.9 * item.width, 0.6 * item.depth, item.height, count
+        )
+        if lamp:
+            things = clutter(
+                self.palette, self.rng, 0.4 * item.width, 0.6 * item.depth, item.height, 1
+            )
+            light, height = table_lamp(self.palette, self.look, item.height)
+            things += light.placed(0.32 * item.width, 0.0)
+            self.interior.lights.append((at[0], at[1], height + 0.1, 0.35))
+        self.interior.kit += things.placed(at[0], at[1], turn)
+
+    def _centre_group(self, couch: Item) -> None:
+        """A sofa with a low table and a rug before it."""
+        if not self._wall(couch):
+            return
+        spot = self.interior.taken[-1]
+        middle = [(a + b) / 2 for a, b in zip(spot.low, spot.high, strict=True)]
+        way = np.array(self.room.centre) - middle
+        axis = int(
+            np.argmax(np.array([b - a for a, b in zip(spot.low, spot.high, strict=True)]) < 1.2)
+        )
+        step = [0.0, 0.0]
+        step[axis] = float(np.sign(way[axis]) or 1.0)
+        low = table(self.look, self.rng, width=1.05, depth=0.55, height=0.42, name="low table")
+        at = [middle[k] + step[k] * 1.15 for k in (0, 1)]
+        if self._put(low, at, 90.0 if axis == 0 else 0.0):
+            self._top(low, at, 90.0 if axis == 0 else 0.0, 2, False)
+            self._lay_rug(at, (1.7, 2.3) if axis == 0 else (2.3, 1.7))
+
+    def _dining(self) -> None:
+        """A table in the free floor with chairs on two sides."""
+        board = table(self.look, self.rng, width=1.2, depth=0.8, height=0.74, name="dining table")
+        for _ in range(TRIES):
+            at = [
+                self.rng.uniform(a + 1.0, b - 1.0) if b - a > 2 else (a + b) / 2
+                for a, b in zip(self.room.low, self.room.high, strict=True)
+            ]
+            if self._put(board, at, 0.0, gap=0.5):
+                break
+        else:
+            return
+        self._top(board, at, 0.0, 2, False)
+        for side in (-1, 1):
+            for offset in (-0.3, 0.3):
+                seat = chair(self.palette, self.look, self.rng)
+                place = [at[0] + offset, at[1] + side * (0.42 + seat.depth / 2)]
+                self._put(seat, place, 180.0 if side > 0 else 0.0, gap=0.02)
+
+    def _rug(self, width: float, depth: float) -> None:
+        self._lay_rug(list(self.room.centre), (width, depth))
+
+    def _lay_rug(self, at: list[float], size: tuple[float, float]) -> None:
+        """Lay a rug; what stands on it sinks into it, so it must come first in no order."""
+        low = [max(a - s / 2, lo + 0.1) for a, s, lo in zip(at, size, self.room.low, strict=True)]
+        high = [min(a + s / 2, hi - 0.1) for a, s, hi in zip(at, size, self.room.high, strict=True)]
+        if min(b - a for a, b in zip(low, high, strict=True)) > 0.5:
+            self.interior.kit.box((*low, SUNK), (*high, 0.014), self.look.rug)
+
+    def _curtains(self) -> None:
+        for window in self.plan.windows:
+            if window.room != self.index:
+                continue
+            axis, along = window.axis, 1 - window.axis
+            edge = self.room.high[axis] if window.side > 0 else self.room.low[axis]
+            foot = 0.03 if self.rng.random() < 0.6 else max(window.sill - 0.2, 0.03)
+            top = min(window.sill + window.height + 0.12, self.room.height - 0.06)
+            for side in (-1, 1):
+                width = float(self.rng.uniform(0.3, 0.42))
+                sheet = Kit()
+                sheet.add(
+                    wavy_sheet(-width / 2, width / 2, foot, top, int(width / 0.075), 0.06, 0.016),
+                    self.look.curtain,
+                )
+                at = [0.0, 0.0]
+                at[axis] = edge - window.side * 0.075
+                at[along] = window.centre + side * (window.width / 2 + width / 2 - 0.12)
+                if (
+                    not self.room.low[along] + width / 2
+                    < at[along]
+                    < self.room.high[along] - width / 2
+                ):
+                    continue
+                self.interior.kit += sheet.placed(at[0], at[1], TURNS[axis, window.side])
+                half = [0.06, 0.06]
+                half[along] = width / 2
+                spot = Footprint(
+                    (at[0] - half[0], at[1] - half[1]), (at[0] + half[0], at[1] + half[1]), top
+                )
+                self.interior.taken.append(spot)
+
+    def _pictures(self, count: int) -> None:
+        for _ in range(count):
+            axis, side = int(self.rng.integers(2)), int(self.rng.choice((-1, 1)))
+            along = 1 - axis
+            width, height = self.rng.uniform(0.35, 0.9), self.rng.uniform(0.3, 0.6)
+            at = [0.0, 0.0]
+            edge = self.room.high[axis] if side > 0 else self.room.low[axis]
+            at[axis] = edge - side * 0.012
+            at[along] = float(
+                self.rng.uniform(self.room.low[along] + 0.5, self.room.high[along] - 0.5)
+            )
+            half = [0.3, 0.3]
+            half[along] = width / 2
+            spot = Footprint(
+                (at[0] - half[0], at[1] - half[1]), (at[0] + half[0], at[1] + half[1]), 2.0
+            )
+            tall = [t for t in self.interior.taken if t.height > 1.1]
+            windows = [self._before_window(w) for w in self.plan.windows if w.room == self.index]
+            if any(spot.meets(other) for other in (*tall, *self.blocked, *windows)):
+                continue
+            frame = Kit()
+            art = self.palette.make(
+                "picture or mirror", "art", ("b9c4c9", "d9b38c", "8fae9b", "c48a7a"), contrast=1.5
+            )
+            frame.box(
+                (-width / 2 - 0.03, -0.02, 1.55 - height / 2 - 0.03),
+                (width / 2 + 0.03, 0.012, 1.55 + height / 2 + 0.03),
+                self.look.wood,
+            )
+            frame.box(
+                (-width / 2, -0.02, 1.55 - height / 2), (width / 2, 0.018, 1.55 + height / 2), art
+            )
+            self.interior.kit += frame.placed(at[0], at[1], TURNS[axis, side])
+
+    def _ceiling_lamp(self) -> None:
+        x, y = self.room.centre
+        z = self.room.height
+        lamp = Kit()
+        lamp.add(ellipsoid((0, 0, z - 0.12), (0.2, 0.2, 0.11), (0, 0, 0), 24), shade(self.palette))
+        lamp.box((-0.05, -0.05, z - 0.08), (0.05, 0.05, z + 0.02), self.look.trim)
+        self.interior.kit += lamp.placed(x, y)
+        self.interior.lights.append((x, y, z - 0.26, 1.6))
+
+
+def _metal(look: RoomLook) -> RoomLook:
+    from dataclasses import replace
+
+    return replace(look, wood=look.metal)

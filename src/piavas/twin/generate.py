@@ -1,0 +1,107 @@
+"""A world photographed: a capture in nerfstudio's layout, with its truth beside it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piavas.capture.types import Frame, Intrinsics, Recording
+from piavas.errors import CaptureError
+from piavas.files import atomic, read_json, write_json
+from piavas.progress import track
+from piavas.twin.shade import LABELS, Camera, Shot
+from piavas.twin.walk import walk
+from piavas.twin.world import World, make_world
+
+FIELD_OF_VIEW = 75.0  # degrees across
+FARTHEST = 8.0  # metres that the depth sensor reaches
+DROPOUTS = 0.002  # share of pixels it loses
+MANIFEST = "twin.json"
+
+
+def lens(width: int, height: int) -> Intrinsics:
+    """The camera of generated captures."""
+    focal = 0.5 * width / np.tan(np.radians(FIELD_OF_VIEW / 2))
+    return Intrinsics(width, height, focal, focal, width / 2 - 0.5, height / 2 - 0.5)
+
+
+def generate_capture(
+    folder: str | os.PathLike[str],
+    seed: int,
+    *,
+    frames: int = 60,
+    width: int = 320,
+    height: int = 240,
+    depth_noise: float = 0.0015,
+    rooms: int | None = None,
+) -> World:
+    """Generate a furnished apartment and photograph it.
+
+    Pictures that an interrupted run left are kept if the options are the same.
+
+    Args:
+        folder: for `transforms.json`, images, depth (16-bit millimetres), labels and truth.
+        seed: of everything.
+        frames: pictures.
+        width: of a picture, pixels.
+        height: likewise.
+        depth_noise: standard deviation of depth at 1 m in metres; it grows as the square.
+        rooms: 2 to 4; None draws the number.
+
+    Raises:
+        CaptureError: sizes or counts out of range.
+    """
+    if frames < 3 or min(width, height) < 16 or depth_noise < 0 or rooms not in (None, 2, 3, 4):
+        raise CaptureError(
+            f"{frames} frames of {width}x{height}, noise {depth_noise}, {rooms} rooms",
+            field="options",
+            mend="give 3 frames or more of 16 pixels or more, noise >= 0, 2 to 4 rooms",
+        )
+    folder, world = Path(folder), make_world(seed, rooms)
+    options = {"seed": seed, "frames": frames, "size": [width, height], "noise": depth_noise, "rooms": rooms}  # fmt: skip
+    keep = (folder / MANIFEST).exists() and read_json(folder / MANIFEST) == options
+    write_json(folder / MANIFEST, options)
+    camera = Camera(world, lens(width, height))
+    poses = walk(world, frames)
+    for i, pose in enumerate(track(poses, "photograph")):
+        if not (keep and all(path.exists() for path in _paths(folder, i))):
+            _write_shot(_paths(folder, i), camera.shoot(pose, i), depth_noise, seed + 7919 * i)
+    world.save(folder / "truth")
+    write_index(folder, poses, lens(width, height))
+    return world
+
+
+def write_index(
+    folder: Path,
+    poses: NDArray[np.float64],
+    camera: Intrinsics,
+    recordings: tuple[Recording, ...] = (),
+) -> None:
+    """Write `transforms.json` over pictures that lie in `folder`."""
+    from piavas.capture import write_nerfstudio
+
+    shots = []
+    for i, pose in enumerate(poses):
+        image, depth, label = _paths(folder, i)
+        shots.append(Frame(image, camera, pose, depth, label_path=label, time=float(i)))
+    write_nerfstudio(folder, shots, labels=LABELS, metric=True, recordings=recordings)
+
+
+def _paths(folder: Path, i: int) -> tuple[Path, Path, Path]:
+    name = f"{i:05d}"
+    return folder / "images" / f"{name}.jpg", folder / "depth" / f"{name}.png", folder / "labels" / f"{name}.png"  # fmt: skip
+
+
+def _write_shot(paths: tuple[Path, Path, Path], shot: Shot, noise: float, seed: int) -> None:
+    import cv2
+
+    generator = np.random.default_rng(seed)
+    depth = shot.depth + noise * shot.depth**2 * generator.standard_normal(shot.depth.shape)
+    lost = (generator.random(depth.shape) < DROPOUTS) | ~np.isfinite(depth) | (depth > FARTHEST)
+    millimetres = np.where(lost, 0, np.round(1000 * np.clip(depth, 0, 65))).astype(np.uint16)
+    for path, picture in zip(paths, (shot.image[..., ::-1], millimetres, shot.label), strict=True):
+        with atomic(path) as part:
+            cv2.imwrite(str(part), picture)
