@@ -1,6 +1,6 @@
 """Seconds and peak memory of every stage of the demo, one JSON object a line.
 
-    python benchmarks/demo.py [--train-seconds 150] [--seed 0]
+python benchmarks/demo.py [--train-seconds 150] [--seed 0]
 """
 
 from __future__ import annotations

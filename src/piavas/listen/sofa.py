@@ -195,9 +195,7 @@ def import_sofa(path: str | os.PathLike[str]) -> ImpulseResponses:
         return _responses(sofa, path)
     except PiavasError as problem:
         # Also errors of `ImpulseResponses`, which do not know the file.
-        raise DataError(
-            problem.what, file=path, field=problem.field, mend=problem.mend
-        ) from None
+        raise DataError(problem.what, file=path, field=problem.field, mend=problem.mend) from None
     except Exception as problem:  # netCDF and HDF5 fail in many ways on a broken file
         raise DataError(
             f"cannot be read as SOFA: {str(problem).splitlines()[0] if str(problem) else 'broken'}",
@@ -213,9 +211,7 @@ def _refuse(path: Path, what: str, field: str, mend: str) -> DataError:
 def _responses(sofa: Any, path: Path) -> ImpulseResponses:
     convention = sofa.GLOBAL_SOFAConventions
     if convention not in READABLE:
-        raise _refuse(
-            path, f"is {convention}", "SOFAConventions", f"give {' or '.join(READABLE)}"
-        )
+        raise _refuse(path, f"is {convention}", "SOFAConventions", f"give {' or '.join(READABLE)}")
     listeners, receivers, taps = (int(sofa.get_dimension(d)) for d in "MRN")
     if int(sofa.get_dimension("E")) != 1:
         raise _refuse(path, "has several emitters", "Data.IR", "write one file a source")

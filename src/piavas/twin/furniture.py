@@ -5,6 +5,7 @@ A maker draws its sizes and gives an `Item`; metres throughout.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,8 +120,8 @@ def clutter(
     """Books, bowls and vases on a top of `w` x `d` at height `z`."""
     kit = Kit()
     spots = np.linspace(-w / 2, w / 2, count + 2)[1:-1]
-    for x in spots:
-        x, y = float(x + rng.uniform(-0.02, 0.02)), float(rng.uniform(-0.2, 0.2) * d)
+    for spot in spots:
+        x, y = float(spot + rng.uniform(-0.02, 0.02)), float(rng.uniform(-0.2, 0.2) * d)
         pick = rng.integers(3)
         if pick == 0:
             for k in range(int(rng.integers(1, 4))):
@@ -154,7 +155,7 @@ def bookshelf(palette: Palette, look: RoomLook, rng: Generator) -> Item:
         kit.box((-w, y0, z), (w, y1, z + t), look.wood)
     kit.box((-w, y0, SUNK), (w, y1 - 0.02, 0.07), look.wood)
     books = palette.make("bookshelf with books", "books", FABRICS, contrast=1.2)
-    for z, above in zip(levels[:-1], levels[1:], strict=True):
+    for z, above in itertools.pairwise(levels):
         _books(kit, rng, (-w + t, w - t), (y0, y1), (float(z + t), float(above)), books)
     return Item("bookshelf", kit, width, depth, height)
 
@@ -244,7 +245,7 @@ def bed(palette: Palette, look: RoomLook, rng: Generator) -> Item:
 
 def plant(palette: Palette, rng: Generator) -> Item:
     """A pot with leaves on stems."""
-    pot = palette.make("ceramic tile", "paint", BRIGHTS + ("e8e4da", "5a5a5a"), gloss=0.25)
+    pot = palette.make("ceramic tile", "paint", (*BRIGHTS, "e8e4da", "5a5a5a"), gloss=0.25)
     leaf = palette.make("plant", "leaf", ("3f6b35", "557a3c", "2f5a3a", "6c8f4e"), gloss=0.08)
     radius, rim, height = rng.uniform(0.12, 0.18), rng.uniform(0.22, 0.38), rng.uniform(0.9, 1.6)
     kit = Kit()

@@ -61,7 +61,13 @@ def generate_capture(
             mend="give 3 frames or more of 16 pixels or more, noise >= 0, 2 to 4 rooms",
         )
     folder, world = Path(folder), make_world(seed, rooms)
-    options = {"seed": seed, "frames": frames, "size": [width, height], "noise": depth_noise, "rooms": rooms}  # fmt: skip
+    options = {
+        "seed": seed,
+        "frames": frames,
+        "size": [width, height],
+        "noise": depth_noise,
+        "rooms": rooms,
+    }
     keep = (folder / MANIFEST).exists() and read_json(folder / MANIFEST) == options
     write_json(folder / MANIFEST, options)
     camera = Camera(world, lens(width, height))
@@ -91,8 +97,8 @@ def write_index(
 
 
 def _paths(folder: Path, i: int) -> tuple[Path, Path, Path]:
-    name = f"{i:05d}"
-    return folder / "images" / f"{name}.jpg", folder / "depth" / f"{name}.png", folder / "labels" / f"{name}.png"  # fmt: skip
+    image, depth, label = (folder / kind / f"{i:05d}" for kind in ("images", "depth", "labels"))
+    return image.with_suffix(".jpg"), depth.with_suffix(".png"), label.with_suffix(".png")
 
 
 def _write_shot(paths: tuple[Path, Path, Path], shot: Shot, noise: float, seed: int) -> None:

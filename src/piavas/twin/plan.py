@@ -5,6 +5,7 @@ Lengths are metres; a room's rectangle is the air between its walls, its floor l
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -208,7 +209,7 @@ def _outer_span(rooms: Sequence[Room], index: int, axis: int, side: int) -> tupl
     cuts = sorted([start, end, *(min(max(v, start), end) for pair in covered for v in pair)])
     pieces = [
         (a, b)
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        for a, b in itertools.pairwise(cuts)
         if not any(lo < (a + b) / 2 < hi for lo, hi in covered)
     ]
     return max(pieces, key=lambda piece: piece[1] - piece[0], default=(start, start))

@@ -6,7 +6,6 @@ original identity survives union and difference, so each face of the air knows w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 

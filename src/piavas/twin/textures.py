@@ -187,7 +187,7 @@ def texture(pattern: str, seed: int) -> F64:
 
 
 def look_up(pattern: str, seed: int, contrast: float, place: F64, normal: F64) -> F64:
-    """Texture values `[n]` at places `[n, 3]` on surfaces with normals `[n, 3]` (box projection)."""
+    """Texture values `[n]` at places `[n, 3]` on surfaces of normals `[n, 3]` (box projection)."""
     tile = texture(pattern, seed)
     span = PATTERNS.get(pattern, PATTERNS["paint"])[1]
     axis = np.abs(normal).argmax(axis=1)

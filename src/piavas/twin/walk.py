@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ PITCHES = (-28.0, 2.0, 24.0, -6.0)
 
 
 def walk(world: World, frames: int, seed: int = 0) -> NDArray[np.float64]:
-    """Poses `[frames, 4, 4]`, evenly along a way over the free floor, the same for the same seed."""
+    """Poses `[frames, 4, 4]`, evenly along a way over the free floor; a seed gives one way."""
     from skimage.graph import route_through_array
 
     free, low = world.floor_map(CLEARANCE)
@@ -23,7 +25,7 @@ def walk(world: World, frames: int, seed: int = 0) -> NDArray[np.float64]:
     # Rather in the middle of the free floor than along things.
     cost = np.where(free, 1.0, 1e4)
     way = [stops[0]]
-    for one, two in zip(stops[:-1], stops[1:], strict=True):
+    for one, two in itertools.pairwise(stops):
         route, _ = route_through_array(cost, tuple(one), tuple(two), fully_connected=True)
         way += [np.array(cell) for cell in route[1:]]
     places = low + STEP * np.array(way, float)

@@ -1,0 +1,37 @@
+"""Verbs only: each is one function and writes one artefact that the next verb reads."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import tyro
+
+from piavas.cli import learn, machine, room, sound
+from piavas.errors import PiavasError
+
+VERBS: dict[str, Callable[..., None]] = {
+    "demo": machine.demo,
+    "doctor": machine.doctor,
+    "install": machine.install,
+    "import": learn.import_,
+    "twin": room.twin,
+    "reconstruct": room.reconstruct,
+    "materials": room.materials,
+    "simulate": sound.simulate,
+    "render": sound.render,
+    "export": sound.export,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a verb; 0 when it did its work, 2 on bad input, 130 when interrupted."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(VERBS, args=argv, prog="piavas", description=__doc__)
+    except PiavasError as problem:
+        print(f"piavas: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("piavas: stopped; what was finished is kept", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,7 @@
+"""`python -m piavas.cli`."""
+
+import sys
+
+from piavas.cli import main
+
+sys.exit(main())

@@ -1,0 +1,49 @@
+"""Options of the simulator, shared by the verbs that simulate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from piavas.acoustics import Simulator
+
+
+@dataclass(frozen=True)
+class Physics:
+    """How sound is simulated."""
+
+    rays: int = 20_000
+    """Rays traced from the source."""
+    seed: int = 0
+    """The same seed gives the same samples."""
+    sample_rate: int = 48_000
+    """Of the responses, hertz."""
+    duration: float | None = None
+    """Seconds; as long as the decay needs if not given."""
+    hrtf: str | None = None
+    """"rigid-sphere" or a SOFA path; MIT KEMAR if not given."""
+    temperature: float = 20.0
+    """Degrees Celsius."""
+    humidity: float = 50.0
+    """Relative, per cent."""
+    air_absorption: bool = True
+    """Whether air swallows sound (ISO 9613-1)."""
+    specular_order: int = 3
+    """Reflections up to which mirror paths are discrete."""
+    allow_leaks: bool = False
+    """Simulate scenes that sound escapes from."""
+
+
+DEFAULT = Physics()
+PhysicsOptions = Annotated[Physics, tyro.conf.arg(name="")]
+"""The fields of `Physics` as options of a verb, without a prefix."""
+
+
+def make_simulator(physics: Physics, output: str) -> Simulator:
+    """The simulator with these options."""
+    from piavas.acoustics import Simulator
+
+    return Simulator(output=output, **vars(physics))

@@ -1,0 +1,76 @@
+"""Verbs that make a room: twin, reconstruct, materials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+
+console = Console()
+
+
+def twin(
+    out: tyro.conf.Positional[Path],
+    seed: int = 0,
+    frames: int = 60,
+    width: int = 320,
+    height: int = 240,
+    quality: Literal["fast", "path"] = "fast",
+    recordings: int = 0,
+) -> None:
+    """Generate a furnished apartment as a capture with known truth.
+
+    Args:
+        out: folder of the capture.
+        seed: no two seeds give the same apartment.
+        frames: images.
+        width: of an image, pixels.
+        height: of an image, pixels.
+        quality: "fast" shades rays, "path" traces light paths.
+        recordings: sources to record with the twin's hidden physics; the first is for training.
+    """
+    from piavas.twin import generate_capture, record
+
+    world = generate_capture(out, seed, frames=frames, width=width, height=height, quality=quality)
+    if recordings:
+        record(world, out, sources=recordings, seed=seed)
+    console.print(f"wrote {out}")
+
+
+def reconstruct(
+    capture: tyro.conf.Positional[Path], out: Path, voxel: float = 0.05, triangles: int = 20_000
+) -> None:
+    """Images with depth to a closed mesh of the air in the room.
+
+    Args:
+        capture: folder in any supported layout.
+        out: mesh file to write, e.g. room/mesh.ply.
+        voxel: metres.
+        triangles: budget of the mesh.
+    """
+    from piavas.capture import load_capture
+    from piavas.geometry import reconstruct as run
+    from piavas.geometry import save_mesh
+
+    mesh = run(load_capture(capture), voxel=voxel, triangles=triangles)
+    save_mesh(mesh, out)
+    console.print_json(data=dict(mesh.report))
+
+
+def materials(capture: tyro.conf.Positional[Path], mesh: Path, out: Path) -> None:
+    """Mesh and label images to a scene of acoustic materials.
+
+    Args:
+        capture: the capture that the mesh was made from.
+        mesh: mesh file.
+        out: scene folder to write: mesh.ply and materials.json, which may be edited.
+    """
+    from piavas.capture import load_capture
+    from piavas.geometry import load_mesh
+    from piavas.materials import assign_materials, save_scene
+
+    scene = assign_materials(load_mesh(mesh), load_capture(capture))
+    save_scene(scene, out)
+    console.print_json(data=dict(scene.report).get("materials", {}))

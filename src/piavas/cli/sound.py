@@ -1,0 +1,97 @@
+"""Verbs that make sound: simulate, render, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from piavas.cli.physics import DEFAULT, PhysicsOptions, make_simulator
+from piavas.errors import PiavasError
+
+Point = tuple[float, float, float]
+
+console = Console()
+
+
+def simulate(
+    scene: tyro.conf.Positional[Path],
+    source: Point,
+    out: Path,
+    listener: Point | None = None,
+    yaw: float = 0.0,
+    listeners: Path | None = None,
+    materials: Path | None = None,
+    output: str = "binaural",
+    physics: PhysicsOptions = DEFAULT,
+) -> None:
+    """Scene, source and listeners to impulse responses in a SOFA file.
+
+    Args:
+        scene: scene folder, or a mesh file with --materials.
+        source: x y z in metres.
+        out: SOFA file to write.
+        listener: x y z in metres of one listener.
+        yaw: degrees from +x, the way that one listener faces.
+        listeners: JSON trajectory or CSV of positions, for many.
+        materials: JSON of materials for a mesh file.
+        output: "binaural", "mono", or "ambisonic-1" to "ambisonic-7".
+        physics: how sound is simulated.
+    """
+    from piavas.listen import export_sofa
+    from piavas.materials import load_scene
+    from piavas.poses import read_trajectory
+    from piavas.scene import Pose
+
+    if (listener is None) == (listeners is None):
+        raise PiavasError(
+            "one listener or a file of them is needed", field="listener", mend="give exactly one"
+        )
+    poses = Pose.at(listener, yaw=yaw) if listener is not None else read_trajectory(str(listeners))
+    responses = make_simulator(physics, output)(load_scene(scene, materials), source, poses)
+    export_sofa(responses, out)
+    console.print_json(data=dict(responses.report))
+
+
+def render(
+    dry: tyro.conf.Positional[Path],
+    responses: tyro.conf.Positional[Path],
+    out: Path,
+    trajectory: Path | None = None,
+    headroom: float = 1.0,
+) -> None:
+    """A dry sound through impulse responses, for a still or a moving head, as a WAV file.
+
+    Args:
+        dry: sound file, one channel.
+        responses: SOFA file.
+        out: WAV file to write, never above full scale.
+        trajectory: JSON of times and poses, one for each response; without it the head is still.
+        headroom: decibels to full scale that the peak keeps.
+    """
+    from piavas.audio import read_audio, write_audio
+    from piavas.listen import import_sofa
+    from piavas.poses import read_trajectory
+    from piavas.render import render as run
+    from piavas.render import to_full_scale
+
+    irs = import_sofa(responses)
+    sound, _ = read_audio(dry, sample_rate=irs.sample_rate, channels=1)
+    way = read_trajectory(trajectory) if trajectory else None
+    heard, gain = to_full_scale(run(sound, irs, way), headroom)
+    write_audio(out, heard, irs.sample_rate)
+    console.print(f"wrote {out}, gain {gain:.1f} dB")
+
+
+def export(responses: tyro.conf.Positional[Path], out: Path) -> None:
+    """Impulse responses as one WAV file a listener.
+
+    Args:
+        responses: SOFA file.
+        out: folder to write.
+    """
+    from piavas.listen import export_wavs, import_sofa
+
+    export_wavs(import_sofa(responses), out)
+    console.print(f"wrote {out}")
