@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from piavas.errors import DataError, PiavasError
+from piavas.errors import DataError, PiavasError, SimulationError
 from piavas.files import read_json, write_json
 from piavas.scene import Pose, Trajectory
+
+KEYS = ("x", "y", "z", "yaw")
 
 
 def write_trajectory(path: str | os.PathLike[str], trajectory: Trajectory) -> None:
@@ -49,8 +53,17 @@ def _from_json(path: Path) -> Trajectory:
 def _from_csv(path: Path) -> Trajectory:
     if not path.is_file():
         raise DataError("no such file", file=path, mend="check the path")
-    rows = np.genfromtxt(path, delimiter=",", names=True, ndmin=1, dtype=np.float64)
-    yaws = rows["yaw"] if "yaw" in (rows.dtype.names or ()) else np.zeros(len(rows))
-    places = np.stack([rows[axis] for axis in "xyz"], axis=1)
-    poses = [Pose.at(place, yaw=yaw).matrix for place, yaw in zip(places, yaws, strict=True)]
-    return Trajectory(np.arange(len(poses)), np.stack(poses))
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, skipinitialspace=True))
+    poses = [_pose_of_row(row, path, f"line {i + 2}").matrix for i, row in enumerate(rows)]
+    return Trajectory(np.arange(len(poses), dtype=np.float64), np.array(poses))
+
+
+def _pose_of_row(row: Mapping[str, str | None], path: Path, where: str) -> Pose:
+    try:
+        x, y, z, yaw = (float(row.get(key) or ("0" if key == "yaw" else "")) for key in KEYS)
+        return Pose.at((x, y, z), yaw=yaw)
+    except (ValueError, SimulationError):
+        raise DataError(
+            "holds no finite x, y, z", file=path, field=where, mend="head the columns x, y, z, yaw"
+        ) from None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import tyro
 
-from piavas.cli import learn, machine, room, sound
+from piavas.cli import judge, learn, machine, room, sound
 from piavas.errors import PiavasError
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -20,6 +20,9 @@ VERBS: dict[str, Callable[..., None]] = {
     "materials": room.materials,
     "simulate": sound.simulate,
     "render": sound.render,
+    "train": learn.train,
+    "refine": learn.refine,
+    "evaluate": judge.evaluate,
     "export": sound.export,
 }
 
@@ -30,6 +33,11 @@ def main(argv: list[str] | None = None) -> int:
         tyro.extras.subcommand_cli_from_dict(VERBS, args=argv, prog="piavas", description=__doc__)
     except PiavasError as problem:
         print(f"piavas: {problem}", file=sys.stderr)
+        return 2
+    except OSError as problem:
+        if problem.filename is None:
+            raise
+        print(f"piavas: {problem.filename}: {problem.strerror} (check the path)", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("piavas: stopped; what was finished is kept", file=sys.stderr)

@@ -1,0 +1,118 @@
+"""Options of training: the fields of `TrainConfig` and `RefinerConfig`, without their libraries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from piavas.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from piavas.refine import RefinerConfig, TrainConfig
+
+Device = Literal["cpu", "cuda"]
+Preset = Literal["paper", "small"]
+SMALL_SECONDS = 150.0
+"""How long the small preset trains where nothing else ends it."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train and what; an option that is not given is the preset's."""
+
+    epochs: int | None = None
+    """Passes over the clips."""
+    batch: int | None = None
+    """Clips a step."""
+    learning_rate: float | None = None
+    """Of Adam."""
+    beta1: float | None = None
+    """Of Adam."""
+    beta2: float | None = None
+    """Of Adam."""
+    weight_decay: float | None = None
+    """Of Adam (L2)."""
+    sigma: float | None = None
+    """Noise of the path."""
+    seed: int | None = None
+    """Of everything random."""
+    crop: int | None = None
+    """Samples of a random stretch of each clip; else the shortest clip's length."""
+    spectral_weight: float | None = None
+    """Of the spectral loss at the end of the flow."""
+    level_weight: float | None = None
+    """Of the loss of levels there."""
+    flow_weight: float | None = None
+    """Of the flow matching loss."""
+    average: float | None = None
+    """Decay of a running average of the weights; 0 for none."""
+    clip_gradient: float | None = None
+    """Largest norm of the gradient; 0 for no limit."""
+    max_steps: int | None = None
+    """Stop there."""
+    max_seconds: float | None = None
+    """Stop then."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints."""
+    patience: int | None = None
+    """Steps in a row without a finite loss after which to stop."""
+    blocks: int | None = None
+    """Gated blocks of the network."""
+    cycle: int | None = None
+    """Blocks after which the dilation starts again at 1."""
+    channels: int | None = None
+    """Of a block."""
+    kernel: int | None = None
+    """Taps of a convolution, odd."""
+    embedding: int | None = None
+    """Width of the time and place embedding."""
+
+
+AS_PRESET = Training()
+TrainingOptions = Annotated[Training, tyro.conf.arg(name="")]
+"""The fields of `Training` as options of a verb, without a prefix."""
+
+
+def make_configs(
+    preset: Preset, options: Training, sample_rate: int
+) -> tuple[TrainConfig, RefinerConfig]:
+    """The preset with what was given put over it.
+
+    Args:
+        preset: "paper" is the supplement, "small" a reduced network and minutes on a CPU.
+        options: what was given.
+        sample_rate: of the clips, hertz.
+    """
+    from piavas.refine import RefinerConfig, TrainConfig
+
+    training, network = TrainConfig(), RefinerConfig()
+    if preset == "small":
+        ends = any(v is not None for v in (options.epochs, options.max_steps, options.max_seconds))
+        training = TrainConfig.quick(max_seconds=None if ends else SMALL_SECONDS)
+        network = RefinerConfig.small()
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    return (
+        replace(training, **_of(TrainConfig, given)),
+        replace(network, sample_rate=sample_rate, **_of(RefinerConfig, given)),
+    )
+
+
+def _of(config: Any, given: dict[str, Any]) -> dict[str, Any]:
+    return {part.name: given[part.name] for part in fields(config) if part.name in given}
+
+
+def check_device(device: str) -> str:
+    """`device`, if this machine has it.
+
+    Raises:
+        MissingDependencyError: no CUDA.
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MissingDependencyError(
+            "this machine or its torch has no CUDA", field="device", mend="give --device cpu"
+        )
+    return device
