@@ -1,9 +1,9 @@
-"""Impulse responses as SOFA files (AES69-2022) that other tools of the field open, and as WAVs.
+"""Impulse responses as SOFA files (AES69-2022) that other tools of the field open.
 
-All outputs go into the convention *SingleRoomSRIR*: one room, one omnidirectional source, a
-listener with any number of receivers, at any number of poses. (Its sibling SingleRoomMIMOSRIR adds
-a dimension for several emitters, of which `ImpulseResponses` has one; files of it with one
-emitter are read. MultiSpeakerBRIR is deprecated.) What the receivers are:
+One source goes into the convention *SingleRoomSRIR*: one room, one omnidirectional source, a
+listener with any number of receivers, at any number of poses. Several sources go into its sibling
+*SingleRoomMIMOSRIR*, as the emitters of a source that stands at the origin. (MultiSpeakerBRIR is
+deprecated.) What the receivers are:
 
 - `binaural`: two, at the ears, left first, 9 cm to either side (the place is nominal: the responses
   hold the head-related transfer function);
@@ -13,32 +13,30 @@ emitter are read. MultiSpeakerBRIR is deprecated.) What the receivers are:
 
 `Data.IR` is double, which holds float32 exactly. The listener's axes are `ListenerView` (-z of the
 pose) and `ListenerUp` (+y of the pose); a variable of our own, `ListenerRight`, keeps the third, so
-that poses come back bit by bit, and another, `PiavasReport`, keeps the report as JSON.
+that poses come back bit by bit, and another, `PiavasReport`, keeps each source's report as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from piavas.audio import write_audio
 from piavas.errors import DataError, PiavasError
 from piavas.files import atomic
-from piavas.progress import track
 from piavas.scene import ImpulseResponses, Scene
 
-CONVENTION = "SingleRoomSRIR"
-READABLE = (CONVENTION, "SingleRoomMIMOSRIR")
+ONE, MANY = "SingleRoomSRIR", "SingleRoomMIMOSRIR"
 EAR = 0.09
 """Metres from the head's centre to an ear, as in the SOFA conventions' defaults."""
+KELVIN = 273.15
+"""0 degrees Celsius."""
 NOT_KNOWN = (
-    "RoomTemperature",
     "RoomVolume",
     "MeasurementDate",
     "ReceiverDescriptions",
@@ -50,7 +48,7 @@ Array = NDArray[np.float64]
 
 
 def export_sofa(
-    irs: ImpulseResponses,
+    irs: ImpulseResponses | Sequence[ImpulseResponses],
     path: str | os.PathLike[str],
     *,
     scene: Scene | None = None,
@@ -62,7 +60,8 @@ def export_sofa(
     """Write `irs` as a SOFA file that `sofar` verifies, whole or not at all.
 
     Args:
-        irs: responses; their report goes along as JSON.
+        irs: responses of one source, or of several sources to the same listeners, of which shorter
+            ones are lengthened by zeros; their reports go along as JSON.
         path: ends in `.sofa`.
         scene: the room, for the corners of the box around it; without it the box is that around
             source and listeners. Either is named in `RoomDescription`.
@@ -75,16 +74,15 @@ def export_sofa(
         `path`.
 
     Raises:
-        DataError: another suffix, samples that are not finite, or a report that is no JSON.
+        DataError: another suffix, samples that are not finite, a report that is no JSON, or
+            sources whose listeners, outputs or rates differ.
     """
     path = _sofa_path(path)
-    if not irs.samples.size or not np.isfinite(irs.samples).all():
-        raise DataError(
-            "responses are empty or not finite", file=path, field="irs", mend="simulate them anew"
-        )
+    several = [irs] if isinstance(irs, ImpulseResponses) else list(irs)
+    _check(several, path)
     import sofar
 
-    sofa = sofar.Sofa(CONVENTION)
+    sofa = sofar.Sofa(ONE if len(several) == 1 else MANY)
     texts = {
         "Title": title,
         "AuthorContact": author,
@@ -95,12 +93,15 @@ def export_sofa(
         "pressure of the source at 1 m.",
         "ApplicationName": "piavas",
         "ApplicationVersion": _version(),
-        "ReceiverDescription": _receiver_description(irs.output),
+        "ReceiverDescription": _receiver_description(several[0].output),
     }
     for name, value in texts.items():
         setattr(sofa, f"GLOBAL_{name}", value)
-    _set_data(sofa, irs, path)
-    _set_room(sofa, irs, scene)
+    _set_data(sofa, several)
+    _set_listeners(sofa, several[0])
+    _set_room(sofa, several, scene)
+    reports = np.array([[_report(one.report, path)] for one in several])
+    sofa.add_variable("PiavasReport", reports, "string", "ES")
     for name in NOT_KNOWN:
         sofa.delete(name)
     with atomic(path) as part:
@@ -127,20 +128,46 @@ def _receiver_description(output: str) -> str:
     return f"{output}: left ear, right ear" if output == "binaural" else output
 
 
-def _set_data(sofa: Any, irs: ImpulseResponses, path: Path) -> None:
-    """Samples, geometry and report; M listeners, R channels, N samples."""
-    sofa.Data_IR = irs.samples.astype(np.float64)
-    sofa.Data_SamplingRate = float(irs.sample_rate)
-    sofa.Data_Delay = np.zeros((1, irs.samples.shape[1]))
+def _check(several: Sequence[ImpulseResponses], path: Path) -> None:
+    if not several:
+        raise _refuse(path, "no responses", "irs", "give those of one source at least")
+    for one in several:
+        if not one.samples.size or not np.isfinite(one.samples).all():
+            raise _refuse(path, "responses are empty or not finite", "irs", "simulate them anew")
+        first = several[0]
+        if (one.output, one.sample_rate) != (first.output, first.sample_rate):
+            raise _refuse(path, "outputs or rates differ", "irs", "simulate all sources alike")
+        if not np.array_equal(one.listeners, first.listeners):
+            raise _refuse(path, "listeners differ", "irs", "simulate all sources at the same poses")
+
+
+def _set_data(sofa: Any, several: Sequence[ImpulseResponses]) -> None:
+    """Samples and sources; M listeners, R channels, N samples, E sources."""
+    count, channels = several[0].samples.shape[:2]
+    longest = max(one.samples.shape[2] for one in several)
+    samples = np.zeros((count, channels, longest, len(several)))
+    for e, one in enumerate(several):
+        samples[:, :, : one.samples.shape[2], e] = one.samples
+    places = np.stack([one.source for one in several])
+    sofa.Data_SamplingRate = float(several[0].sample_rate)
+    if len(several) == 1:
+        sofa.Data_IR, sofa.Data_Delay = samples[..., 0], np.zeros((1, channels))
+        sofa.SourcePosition, sofa.EmitterPosition = np.tile(places, (count, 1)), np.zeros((1, 3))
+    else:
+        sofa.Data_IR, sofa.Data_Delay = samples, np.zeros((1, channels, 1))
+        sofa.SourcePosition, sofa.EmitterPosition = np.zeros((count, 3)), places
+    sofa.SourceView, sofa.SourceUp = np.eye(3)[[0]], np.eye(3)[[2]]
+    sofa.EmitterPosition_Type, sofa.EmitterPosition_Units = "cartesian", "metre"
+    sofa.EmitterView = np.tile(np.eye(3)[0], (len(several), 1))
+    sofa.EmitterUp = np.tile(np.eye(3)[2], (len(several), 1))
+
+
+def _set_listeners(sofa: Any, irs: ImpulseResponses) -> None:
+    """Poses of the heads, and what their receivers are."""
     poses = irs.listeners
     sofa.ListenerPosition = poses[:, :3, 3]
     sofa.ListenerView, sofa.ListenerUp = -poses[:, :3, 2], poses[:, :3, 1]
     sofa.add_variable("ListenerRight", poses[:, :3, 0], "double", "MC")
-    sofa.SourcePosition = np.tile(irs.source, (len(irs), 1))
-    sofa.SourceView, sofa.SourceUp = np.eye(3)[[0]], np.eye(3)[[2]]
-    sofa.EmitterPosition = np.zeros((1, 3))
-    sofa.EmitterPosition_Type, sofa.EmitterPosition_Units = "cartesian", "metre"
-    sofa.EmitterView, sofa.EmitterUp = np.eye(3)[[0]], np.eye(3)[[2]]
     count = irs.samples.shape[1]
     sofa.ReceiverPosition = np.zeros((count, 3))
     if irs.output == "binaural":
@@ -151,7 +178,6 @@ def _set_data(sofa: Any, irs: ImpulseResponses, path: Path) -> None:
     sofa.ReceiverView = np.tile(np.eye(3)[0], (count, 1))
     sofa.ReceiverUp = np.tile(np.eye(3)[2], (count, 1))
     sofa.add_attribute("GLOBAL_PiavasOutput", irs.output)
-    sofa.add_variable("PiavasReport", [_report(irs.report, path)], "string", "IS")
 
 
 def _report(report: Mapping[str, Any], path: Path) -> str:
@@ -166,24 +192,36 @@ def _report(report: Mapping[str, Any], path: Path) -> str:
         ) from None
 
 
-def _set_room(sofa: Any, irs: ImpulseResponses, scene: Scene | None) -> None:
+def _set_room(sofa: Any, several: Sequence[ImpulseResponses], scene: Scene | None) -> None:
     """AES69 knows rooms as boxes or Collada files; a box around what is known is given."""
-    points = np.vstack([irs.listeners[:, :3, 3], irs.source]) if scene is None else scene.vertices
-    what = "source and listeners" if scene is None else "the simulated room"
+    sources = [one.source for one in several]
+    points = np.vstack([several[0].listeners[:, :3, 3], *sources])
+    if scene is not None:
+        points = scene.vertices
+    what = "sources and listeners" if scene is None else "the simulated room"
     sofa.GLOBAL_RoomType = "shoebox"
     sofa.GLOBAL_RoomDescription = f"RoomCornerA and RoomCornerB span the box around {what}."
     sofa.RoomCornerA, sofa.RoomCornerB = points.min(axis=0)[None], points.max(axis=0)[None]
+    celsius = dict(several[0].report).get("temperature")
+    if isinstance(celsius, int | float):
+        sofa.RoomTemperature, sofa.RoomTemperature_Units = celsius + KELVIN, "kelvin"
+    else:
+        sofa.delete("RoomTemperature")
 
 
-def import_sofa(path: str | os.PathLike[str]) -> ImpulseResponses:
-    """Read a SOFA file of room responses to one source.
+def import_sofa(path: str | os.PathLike[str], emitter: int | None = None) -> ImpulseResponses:
+    """Read the room responses to one source from a SOFA file.
 
-    Files of other makers are read too, where they are SingleRoomSRIR, or SingleRoomMIMOSRIR with
-    one emitter, in Cartesian coordinates: one receiver is taken as `mono`, two as `binaural`,
-    spherical harmonics as `ambisonic-N`.
+    Files of other makers are read too, where they are SingleRoomSRIR or SingleRoomMIMOSRIR in
+    Cartesian coordinates, the source without a turn: one receiver is taken as `mono`, two as
+    `binaural`, spherical harmonics as `ambisonic-N`.
+
+    Args:
+        path: ends in `.sofa`.
+        emitter: which of several sources; may be None where there is one.
 
     Raises:
-        DataError: missing, truncated, corrupt, or not of that kind.
+        DataError: missing, truncated, corrupt, not of that kind, or no such emitter.
     """
     path = _sofa_path(path)
     if not path.is_file():
@@ -192,7 +230,7 @@ def import_sofa(path: str | os.PathLike[str]) -> ImpulseResponses:
 
     try:
         sofa = sofar.read_sofa(str(path), verify=True, verbose=False)
-        return _responses(sofa, path)
+        return _responses(sofa, path, emitter)
     except PiavasError as problem:
         # Also errors of `ImpulseResponses`, which do not know the file.
         raise DataError(problem.what, file=path, field=problem.field, mend=problem.mend) from None
@@ -208,31 +246,55 @@ def _refuse(path: Path, what: str, field: str, mend: str) -> DataError:
     return DataError(what, file=path, field=field, mend=mend)
 
 
-def _responses(sofa: Any, path: Path) -> ImpulseResponses:
+def _responses(sofa: Any, path: Path, emitter: int | None) -> ImpulseResponses:
     convention = sofa.GLOBAL_SOFAConventions
-    if convention not in READABLE:
-        raise _refuse(path, f"is {convention}", "SOFAConventions", f"give {' or '.join(READABLE)}")
-    listeners, receivers, taps = (int(sofa.get_dimension(d)) for d in "MRN")
-    if int(sofa.get_dimension("E")) != 1:
-        raise _refuse(path, "has several emitters", "Data.IR", "write one file a source")
-    samples = _finite(sofa.Data_IR, path, "Data.IR").reshape(listeners, receivers, taps)
+    if convention not in (ONE, MANY):
+        raise _refuse(path, f"is {convention}", "SOFAConventions", f"give {ONE} or {MANY}")
+    listeners, receivers, taps, emitters = (int(sofa.get_dimension(d)) for d in "MRNE")
+    if emitter is None and emitters > 1:
+        raise _refuse(path, f"has {emitters} emitters", "emitter", f"choose 0 to {emitters - 1}")
+    which = emitter or 0
+    if not 0 <= which < emitters:
+        raise _refuse(path, f"has no emitter {which}", "emitter", f"choose 0 to {emitters - 1}")
+    samples = _finite(sofa.Data_IR, path, "Data.IR").reshape(listeners, receivers, taps, emitters)
     rate = float(np.ravel(sofa.Data_SamplingRate)[0])
     if rate != int(rate) or rate <= 0 or np.ptp(sofa.Data_SamplingRate) != 0:
         raise _refuse(path, "is no whole number", "Data.SamplingRate", "resample the responses")
     if np.any(sofa.Data_Delay):
         raise _refuse(path, "is not zero", "Data.Delay", "put the delays into the responses")
+    reports = getattr(sofa, "PiavasReport", None)
+    return ImpulseResponses(
+        samples[..., which].astype(np.float32),
+        int(rate),
+        _output(sofa, receivers, path),
+        _source(sofa, listeners, which, path),
+        _poses(sofa, listeners, path),
+        {} if reports is None else json.loads(str(np.ravel(reports)[which])),
+    )
+
+
+def _source(sofa: Any, listeners: int, emitter: int, path: Path) -> Array:
+    """Where the emitter is in the world, `[3]`."""
     source = _rows(sofa, "SourcePosition", listeners, path)
     if np.ptp(source, axis=0).max() > 0:
         raise _refuse(path, "moves", "SourcePosition", "write one file a source")
-    report = getattr(sofa, "PiavasReport", None)
-    return ImpulseResponses(
-        samples.astype(np.float32),
-        int(rate),
-        _output(sofa, receivers, path),
-        source[0],
-        _poses(sofa, listeners, path),
-        {} if report is None else json.loads(str(np.ravel(report)[0])),
-    )
+    if str(sofa.EmitterPosition_Type).lower() != "cartesian":
+        # Others write emitters at the source in spherical coordinates.
+        if np.any(_finite(sofa.EmitterPosition, path, "EmitterPosition").reshape(-1, 3)[:, 2]):
+            raise _refuse(
+                path, "is spherical", "EmitterPosition:Type", "give Cartesian coordinates"
+            )
+        return source[0]
+    offsets = _finite(sofa.EmitterPosition, path, "EmitterPosition").reshape(-1, 3)
+    if offsets.any() and not _unturned(sofa):
+        raise _refuse(path, "is turned", "SourceView", "let the source face +x, +z up")
+    return np.asarray(source[0] + offsets[min(emitter, len(offsets) - 1)])
+
+
+def _unturned(sofa: Any) -> bool:
+    """Whether the source's own axes are those of the world."""
+    axes = zip((sofa.SourceView, sofa.SourceUp), ((1, 0, 0), (0, 0, 1)), strict=True)
+    return all(np.allclose(np.reshape(given, (-1, 3)), axis) for given, axis in axes)
 
 
 def _finite(value: Any, path: Path, field: str) -> Array:
@@ -277,22 +339,3 @@ def _output(sofa: Any, receivers: int, path: Path) -> str:
     if receivers > 2:
         raise _refuse(path, f"has {receivers} receivers", "Data.IR", "give one, two or harmonics")
     return ("mono", "binaural")[receivers - 1]
-
-
-def export_wavs(irs: ImpulseResponses, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write each listener's response as `listener-0000.wav`, 32-bit float, all channels.
-
-    Float WAVs hold the samples exactly and may exceed full scale.
-
-    Returns:
-        the paths, in the order of the listeners.
-
-    Raises:
-        AudioError: a response that is empty or not finite; the path is named.
-    """
-    folder = Path(folder)
-    digits = max(4, len(str(len(irs) - 1)))
-    paths = [folder / f"listener-{i:0{digits}d}.wav" for i in range(len(irs))]
-    for path, samples in track(zip(paths, irs.samples, strict=True), "writing WAVs", len(paths)):
-        write_audio(path, samples, irs.sample_rate, subtype="FLOAT")
-    return paths
