@@ -14,17 +14,19 @@ import pytest
 import soundfile
 import trimesh
 
+from piavas.cli import main
 from piavas.errors import DataError
 from piavas.evaluate import room_metrics
 from piavas.listen import (
     export_ambix,
     export_gltf,
+    export_sofa,
     export_table,
     export_wavs,
     room_table,
     strength,
 )
-from piavas.materials import load_scene, load_table
+from piavas.materials import load_scene, load_table, save_scene
 from piavas.scene import ImpulseResponses, Pose, Scene
 
 RATE = 16_000
@@ -190,3 +192,39 @@ def test_strength_of_the_free_field_falls_with_distance():
 def test_tables_of_another_suffix_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"a\.xlsx"):
         export_table(decaying(), tmp_path / "a.xlsx")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A scene folder and the SOFA files of two sources."""
+    folder = tmp_path_factory.mktemp("files")
+    save_scene(Scene.shoebox((6, 5, 3)), folder / "scene")
+    for i, name in enumerate("ab"):
+        ours = replace(decaying(), source=np.array([1.0 + i, 1.0, 1.0]))
+        export_sofa(ours, folder / f"{name}.sofa")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "made"),
+    [
+        ("sofa a.sofa b.sofa --out c.sofa --scene scene --title Hall", "c.sofa"),
+        ("wav a.sofa --out wav", "wav/listener-0002.wav"),
+        ("ambix b.sofa --out ambix", "ambix/listener-0002_ambix_o1.wav"),
+        ("gltf scene --out room.glb --responses a.sofa", "room.glb"),
+        ("table a.sofa --out rooms.csv --bands 500 1000", "rooms.csv"),
+    ],
+)
+def test_the_verbs_write_their_artefact(files, monkeypatch, capsys, words, made):
+    monkeypatch.chdir(files)
+    assert main(["export", *words.split(), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["wrote"] == words.split("--out ")[1].split()[0]
+    assert (files / made).stat().st_size > 0
+
+
+def test_a_verb_asks_which_of_several_sources(files, monkeypatch, capsys):
+    monkeypatch.chdir(files)
+    assert main(["export", "sofa", "a.sofa", "b.sofa", "--out", "both.sofa"]) == 0
+    assert main(["export", "table", "both.sofa", "--out", "t.csv"]) == 2
+    assert "both.sofa: emitter: has 2 emitters" in capsys.readouterr().err
+    assert main(["export", "table", "both.sofa", "--out", "t.csv", "--emitter", "1"]) == 0

@@ -33,7 +33,15 @@ _HOMES = {
     "piavas.render": ("render", "sample_trajectory", "to_full_scale"),
     "piavas.refine": ("Refiner",),
     "piavas.evaluate": ("evaluate", "room_metrics"),
-    "piavas.listen": ("export_sofa", "export_wavs", "import_sofa"),
+    "piavas.listen": (
+        "export_ambix",
+        "export_gltf",
+        "export_sofa",
+        "export_table",
+        "export_wavs",
+        "import_sofa",
+        "room_table",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -54,7 +62,10 @@ __all__ = [
     "__version__",
     "assign_materials",
     "evaluate",
+    "export_ambix",
+    "export_gltf",
     "export_sofa",
+    "export_table",
     "export_wavs",
     "import_sofa",
     "load_capture",
@@ -65,6 +76,7 @@ __all__ = [
     "reconstruct",
     "render",
     "room_metrics",
+    "room_table",
     "sample_trajectory",
     "save_mesh",
     "save_scene",
@@ -77,7 +89,15 @@ if TYPE_CHECKING:
     from piavas.errors import PiavasError
     from piavas.evaluate import evaluate, room_metrics
     from piavas.geometry import load_mesh, reconstruct, save_mesh
-    from piavas.listen import export_sofa, export_wavs, import_sofa
+    from piavas.listen import (
+        export_ambix,
+        export_gltf,
+        export_sofa,
+        export_table,
+        export_wavs,
+        import_sofa,
+        room_table,
+    )
     from piavas.materials import assign_materials, load_scene, load_table, save_scene
     from piavas.refine import Refiner
     from piavas.render import render, sample_trajectory, to_full_scale

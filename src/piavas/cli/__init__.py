@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import tyro
 
-from piavas.cli import judge, learn, machine, room, sound
+from piavas.cli import export, judge, learn, machine, room, sound
 from piavas.errors import PiavasError
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -23,7 +23,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "train": learn.train,
     "refine": learn.refine,
     "evaluate": judge.evaluate,
-    "export": sound.export,
+    "export": export.export,
 }
 
 

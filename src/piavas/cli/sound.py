@@ -1,4 +1,4 @@
-"""Verbs that make sound: simulate, render, export."""
+"""Verbs that make sound: simulate, render."""
 
 from __future__ import annotations
 
@@ -82,16 +82,3 @@ def render(
     heard, gain = to_full_scale(run(sound, irs, way), headroom)
     write_audio(out, heard, irs.sample_rate)
     console.print(f"wrote {out}, gain {gain:.1f} dB")
-
-
-def export(responses: tyro.conf.Positional[Path], out: Path) -> None:
-    """Impulse responses as one WAV file a listener.
-
-    Args:
-        responses: SOFA file.
-        out: folder to write.
-    """
-    from piavas.listen import export_wavs, import_sofa
-
-    export_wavs(import_sofa(responses), out)
-    console.print(f"wrote {out}")
