@@ -54,8 +54,8 @@ def sofa(palette: Palette, look: RoomLook, rng: Generator, *, seats: int | None 
     kit.add(rounded((-half, y0, 0.1), (half, y1 - 0.03, seat - 0.12), 0.03), cloth)
     kit.add(rounded((-half, y0, 0.1), (half, y0 + 0.24, back), 0.07), cloth)
     for side in (-1, 1):
-        low, high = sorted((side * half, side * (half - arm)))
-        kit.add(rounded((low, y0, 0.1), (high, y1, seat + 0.18), 0.06), cloth)
+        x0, x1 = sorted((side * half, side * (half - arm)))
+        kit.add(rounded((x0, y0, 0.1), (x1, y1, seat + 0.18), 0.06), cloth)
     each = (width - 2 * arm) / count
     for i in range(count):
         x = -half + arm + i * each

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ FIELD_OF_VIEW = 75.0  # degrees across
 FARTHEST = 8.0  # metres that the depth sensor reaches
 DROPOUTS = 0.002  # share of pixels it loses
 MANIFEST = "twin.json"
+QUALITIES = ("fast",)
 
 
 def lens(width: int, height: int) -> Intrinsics:
@@ -37,6 +39,7 @@ def generate_capture(
     height: int = 240,
     depth_noise: float = 0.0015,
     rooms: int | None = None,
+    quality: str = "fast",
 ) -> World:
     """Generate a furnished apartment and photograph it.
 
@@ -50,10 +53,15 @@ def generate_capture(
         height: likewise.
         depth_noise: standard deviation of depth at 1 m in metres; it grows as the square.
         rooms: 2 to 4; None draws the number.
+        quality: "fast" shades rays.
 
     Raises:
-        CaptureError: sizes or counts out of range.
+        CaptureError: sizes or counts out of range, or an unknown quality.
     """
+    if quality not in QUALITIES:
+        raise CaptureError(
+            f"{quality!r} is no quality", field="quality", mend=f"choose one of {QUALITIES}"
+        )
     if frames < 3 or min(width, height) < 16 or depth_noise < 0 or rooms not in (None, 2, 3, 4):
         raise CaptureError(
             f"{frames} frames of {width}x{height}, noise {depth_noise}, {rooms} rooms",
@@ -67,6 +75,7 @@ def generate_capture(
         "size": [width, height],
         "noise": depth_noise,
         "rooms": rooms,
+        "quality": quality,
     }
     keep = (folder / MANIFEST).exists() and read_json(folder / MANIFEST) == options
     write_json(folder / MANIFEST, options)
@@ -108,6 +117,7 @@ def _write_shot(paths: tuple[Path, Path, Path], shot: Shot, noise: float, seed: 
     depth = shot.depth + noise * shot.depth**2 * generator.standard_normal(shot.depth.shape)
     lost = (generator.random(depth.shape) < DROPOUTS) | ~np.isfinite(depth) | (depth > FARTHEST)
     millimetres = np.where(lost, 0, np.round(1000 * np.clip(depth, 0, 65))).astype(np.uint16)
-    for path, picture in zip(paths, (shot.image[..., ::-1], millimetres, shot.label), strict=True):
+    pictures: tuple[NDArray[Any], ...] = (shot.image[..., ::-1], millimetres, shot.label)
+    for path, picture in zip(paths, pictures, strict=True):
         with atomic(path) as part:
             cv2.imwrite(str(part), picture)

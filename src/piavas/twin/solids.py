@@ -182,7 +182,8 @@ def _originals(kit: Kit, table: dict[int, Finishes]) -> list[Any]:
 def _surface(mesh: Any, table: dict[int, Finishes]) -> Air:
     vertices = np.asarray(mesh.vert_properties, np.float32)[:, :3].astype(np.float64)
     out = np.asarray(mesh.tri_verts, np.int32)
-    runs = np.diff(np.asarray(mesh.run_index, np.int64)) // 3
+    starts = np.asarray(mesh.run_index, np.int64)
+    runs = (starts[1:] - starts[:-1]) // 3
     sides = np.array([table[i] for i in mesh.run_original_id], np.int32)
     owner = np.repeat(np.arange(len(runs)), runs)
     # manifold3d's normals point out of the air; a mesh for sound has them point into it.
