@@ -1,6 +1,7 @@
 """Write a capture as nerfstudio's `transforms.json`, so that `load_capture` reads it back exactly.
 
 The keys beyond nerfstudio's own are listed in `piavas.capture.nerfstudio`; nerfstudio ignores them.
+A principal point that its half pixel carries over a power of two may lose its last bit.
 """
 
 from __future__ import annotations
