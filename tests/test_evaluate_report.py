@@ -26,18 +26,13 @@ from piavas.evaluate import (
     write_report,
 )
 from piavas.evaluate.bootstrap import Interval
-from piavas.evaluate.dollhouse import draw_triangles, mesh_picture
 from piavas.evaluate.embed import audio_uri, picture_uri, play_rate, safe_gain
 from piavas.evaluate.page import measured_rooms, number, render, room_table, signed, verdict
-from piavas.evaluate.plots import (
-    decay_curves,
-    power_db,
-    room_map,
-    section,
-    spectrogram,
-    to_png,
-    to_svg,
-)
+from piavas.plot import decay_curves, mesh_picture, room_map, spectrogram
+from piavas.plot.dollhouse import draw_triangles
+from piavas.plot.maps import section
+from piavas.plot.spectra import power_db
+from piavas.plot.style import to_png, to_svg
 from piavas.scene import Pose, Scene
 
 RATE = 22_050

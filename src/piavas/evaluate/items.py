@@ -156,6 +156,7 @@ def match(predictions: Items, recordings: Items) -> tuple[str, ...]:
         raise AudioError(
             f"{predictions.sample_rate} Hz against {recordings.sample_rate} Hz of "
             f"{recordings.what}",
+            file=predictions.file(recordings.names[0]),
             field=predictions.what,
             mend="resample one set; a metric depends on the rate",
         )

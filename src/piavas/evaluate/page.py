@@ -13,18 +13,19 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from piavas.evaluate import plots
+from piavas import plot
+from piavas.colors import INK, PAPER
 from piavas.evaluate.bootstrap import Interval
-from piavas.evaluate.dollhouse import mesh_picture
 from piavas.evaluate.embed import audio_uri, inline_svg, picture_uri, play_rate, safe_gain
 from piavas.evaluate.report import Example, ReportData, RoomComparison
 from piavas.evaluate.rooms import JND, UNITS, RoomMetrics, octave_decay, room_metrics
 from piavas.evaluate.table import Comparison
+from piavas.plot.style import band_name, to_svg
 
 Array = NDArray[np.float64]
 DECAY_BANDS = (0.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 MOST_CLIPS = 200
-PAGE_COLORS = {plots.INK: "currentColor", plots.PAPER: "var(--paper)"}
+PAGE_COLORS = {INK: "currentColor", PAPER: "var(--paper)"}
 RELATIVE = ("EDT", "T20", "T30")
 
 TITLES = {
@@ -68,7 +69,7 @@ def verdict(gap: Interval) -> tuple[str, str]:
 
 def _figure(figure: Figure, key: str, description: str) -> Markup:
     # Our own SVG; every text that came from a caller is escaped by matplotlib or by inline_svg.
-    return Markup(inline_svg(plots.to_svg(figure), key, description, PAGE_COLORS))
+    return Markup(inline_svg(to_svg(figure), key, description, PAGE_COLORS))
 
 
 def summary(comparison: Comparison) -> str:
@@ -163,7 +164,7 @@ def clips(examples: Sequence[Example]) -> dict[str, Any] | None:
             }
             for kind, signal in example.signals.items()
         ]
-        figure = plots.spectrogram(example.signals, example.sample_rate)
+        figure = plot.spectrogram(example.signals, example.sample_rate, dark=False)
         description = f"Spectrograms of {example.name}: {', '.join(example.signals)}."
         shown.append(
             {
@@ -200,7 +201,7 @@ def decays(examples: Sequence[Example]) -> list[dict[str, Any]]:
         shown.append(
             {
                 "name": example.name,
-                "figure": _figure(plots.decay_curves(curves), f"d{i}", description),
+                "figure": _figure(plot.decay_curves(curves, dark=False), f"d{i}", description),
             }
         )
     return shown
@@ -253,7 +254,7 @@ def room_table(rooms: RoomComparison) -> dict[str, Any]:
             }
         )
     return {
-        "bands": [plots.band_name(band) for band in rooms.recorded.bands],
+        "bands": [band_name(band) for band in rooms.recorded.bands],
         "groups": groups,
         "places": int(np.prod(rooms.recorded["EDT"].shape[:-1])),
         "meta": dict(rooms.recorded.meta),
@@ -268,7 +269,12 @@ def pictures(data: ReportData) -> list[dict[str, Any]]:
     room = data.room_map
     if data.show_mesh and room is not None and room.mesh is not None:
         caption = f"The reconstructed room, {len(room.mesh.faces):,} triangles, seen from outside."
-        shown.append({"svg": _figure(mesh_picture(room.mesh), "mesh", caption), "caption": caption})
+        shown.append(
+            {
+                "svg": _figure(plot.mesh_picture(room.mesh, dark=False), "mesh", caption),
+                "caption": caption,
+            }
+        )
     return shown
 
 
@@ -315,7 +321,13 @@ def render(data: ReportData) -> str:
         metrics=metric_table(data),
         map=room
         and _figure(
-            plots.room_map(room.sources, mesh=room.mesh, train=room.train, held_out=room.held_out),
+            plot.room_map(
+                room.sources,
+                mesh=room.mesh,
+                train=room.train,
+                held_out=room.held_out,
+                dark=False,
+            ),
             "map",
             description,
         ),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numba as nb
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from piavas.evaluate.plots import PALETTE, STYLE
+from piavas.colors import material_colors
+from piavas.plot.style import Plot, themed
 from piavas.scene import Mesh, Scene
 
 Array = NDArray[np.float64]
 WIDTH = 760
 SUPERSAMPLING = 2
+LEGEND = 16  # materials that a legend still holds
 
 
 @nb.njit(cache=True)
@@ -63,16 +63,19 @@ def _colors(mesh: Mesh | Scene) -> tuple[Array, dict[int, tuple[str, Array]]]:
     """Colour `[f, 3]` of each face, and name and colour of each material by its index."""
     if not isinstance(mesh, Scene):
         return np.full((len(mesh.faces), 3), 0.85), {}
-    palette = 0.3 + 0.7 * np.array([mpl.colors.to_rgb(c) for c in PALETTE])
     used = np.unique(mesh.face_material)
-    rank = np.searchsorted(used, mesh.face_material) % len(palette)
-    names = {
-        int(m): (mesh.materials[m].name, palette[i % len(palette)]) for i, m in enumerate(used)
-    }
-    return palette[rank], names
+    palette = material_colors(len(used))
+    names = {int(m): (mesh.materials[m].name, palette[i]) for i, m in enumerate(used)}
+    return palette[np.searchsorted(used, mesh.face_material)], names
 
 
-def mesh_picture(mesh: Mesh | Scene, *, azimuth: float = 225.0, elevation: float = 40.0) -> Figure:
+def mesh_picture(
+    mesh: Mesh | Scene,
+    *,
+    azimuth: float = 225.0,
+    elevation: float = 40.0,
+    dark: bool | None = None,
+) -> Plot:
     """The room seen from outside; faces that look away from the viewer are left out.
 
     Faces of a `Scene` are coloured by material.
@@ -81,6 +84,7 @@ def mesh_picture(mesh: Mesh | Scene, *, azimuth: float = 225.0, elevation: float
         mesh: what to draw, normals into the air.
         azimuth: degrees from +x, counter-clockwise, where the viewer stands.
         elevation: degrees above the horizon.
+        dark: dark ground; None follows matplotlib's settings.
     """
     toward, axes = _view(azimuth, elevation)
     corners = mesh.vertices[mesh.faces]
@@ -100,7 +104,7 @@ def mesh_picture(mesh: Mesh | Scene, *, azimuth: float = 225.0, elevation: float
     )
     image = np.where((found >= 0)[..., None], colors[found], 0.0)
     used = seen[np.unique(found[found >= 0])]
-    return _framed(_halved(image), mesh, used, names)
+    return _framed(_halved(image), mesh, used, names, dark)
 
 
 def _halved(image: Array) -> Array:
@@ -117,15 +121,16 @@ def _framed(
     mesh: Mesh | Scene,
     used: NDArray[np.intp],
     names: dict[int, tuple[str, Array]],
-) -> Figure:
+    dark: bool | None,
+) -> Plot:
     """The picture with a legend of the materials of the faces `used`."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.0, 6.0 * image.shape[0] / image.shape[1] + 0.4), dpi=130)
+    with themed(dark):
+        figure = Plot(figsize=(6.0, 6.0 * image.shape[0] / image.shape[1] + 0.4), dpi=130)
         ax = figure.subplots()
         ax.imshow(image, interpolation="antialiased")
         ax.set_axis_off()
         shown = {int(m) for m in mesh.face_material[used]} if isinstance(mesh, Scene) else set()
-        if 0 < len(shown) <= len(PALETTE):
+        if 0 < len(shown) <= LEGEND:
             for material in sorted(shown):
                 name, color = names[material]
                 ax.scatter([], [], marker="s", s=60, color=color, label=name)

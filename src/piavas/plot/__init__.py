@@ -1,0 +1,20 @@
+"""Figures of rooms and responses: one call each, light or dark, no state of pyplot.
+
+Every function returns a `Plot`, a matplotlib figure that shows itself in a notebook; its axes are
+`plot.axes`, and `plot.savefig(path)` keeps its colours. Importing this package imports matplotlib.
+"""
+
+from piavas.plot.decays import decay, decay_curves
+from piavas.plot.dollhouse import mesh_picture
+from piavas.plot.maps import room_map
+from piavas.plot.spectra import spectrogram
+from piavas.plot.style import Plot
+
+__all__ = [
+    "Plot",
+    "decay",
+    "decay_curves",
+    "mesh_picture",
+    "room_map",
+    "spectrogram",
+]
