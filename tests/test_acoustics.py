@@ -50,7 +50,7 @@ def late_energy(scene, source, head, **options) -> tuple[np.ndarray, np.ndarray]
     simulator = replace(MONO, **options)
     source = source if isinstance(source, Source) else Source(source)
     field = simulator.trace(Room(scene), source, as_poses(head))
-    hits = field.hits(field.balls(np.atleast_2d(head)), 0)
+    hits = field.hits(field.balls(np.atleast_2d(head)))[0]
     return hits.weight * field.segments.energy[hits.segment, 4], hits.distance
 
 

@@ -14,7 +14,7 @@ EXACT_BANDS = 1000.0 * OCTAVE ** np.arange(-4, 5)
 """Exact mid-band frequencies in hertz."""
 
 
-def _octaves(frequency: NDArray[np.float64]) -> NDArray[np.float64]:
+def _octaves(frequency: NDArray[np.floating]) -> NDArray[np.float64]:
     """Octaves above the lowest band's centre."""
     ratio = np.maximum(frequency, 1e-3) / EXACT_BANDS[0]
     return np.asarray(np.log(ratio) / np.log(OCTAVE))

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from piavas.acoustics.gather import Balls, Grid, Hits, build_grid, gather, place_balls
-from piavas.acoustics.patches import Patches, find_patches
+from piavas.acoustics.echogram import Arrivals
+from piavas.acoustics.gather import Balls, Hits, gather, place_balls
+from piavas.acoustics.patches import Patches, face_normals, find_patches
 from piavas.acoustics.paths import Paths, candidates, direct_paths, join, reflected_paths
-from piavas.acoustics.trace import Segments, trace
+from piavas.acoustics.trace import Segments, launch_directions, trace
 from piavas.errors import SimulationError
 from piavas.rays import RayCaster
 from piavas.scene import Scene, Source, triangle_areas
 
 LEAK = 0.005  # share of escaping rays above which a scene counts as open
-PROBES = 2048
+PROBES = 128
 
 
 class Room:
@@ -31,6 +33,11 @@ class Room:
         self.scene = scene
         self.patches: Patches = find_patches(scene)
         self.caster = RayCaster(scene.vertices, scene.faces)
+
+    @cached_property
+    def normals(self) -> NDArray[np.float64]:
+        """`[f, 3]`."""
+        return face_normals(self.scene)
 
     @cached_property
     def closed(self) -> bool:
@@ -48,35 +55,51 @@ class Room:
         a, b, c = np.moveaxis(self.scene.vertices[self.scene.faces], 1, 0)
         return -1.0 if np.einsum("ij,ij->i", a, np.cross(b, c)).sum() > 0 else 1.0
 
-    def escape(self, point: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
-        """Shares of rays from `point` that meet nothing, and that meet the back of a face."""
-        generator = np.random.default_rng([seed, 4])
-        way = generator.normal(size=(PROBES, 3))
-        way /= np.linalg.norm(way, axis=1, keepdims=True)
-        _, face = self.caster.closest(np.broadcast_to(point, way.shape), way)
-        hit = face >= 0
-        a, b, c = np.moveaxis(self.scene.vertices[self.scene.faces[face[hit]]], 1, 0)
-        behind = np.einsum("ij,ij->i", np.cross(b - a, c - a), way[hit]) * self.inward > 0
-        return float((~hit).mean()), float(behind.sum() / PROBES)
+    def surroundings(self, points: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+        """Shares `[n]` of rays from `points` `[n, 3]` that meet nothing, and the back of a face."""
+        feelers = launch_directions(PROBES, 4)
+        way = np.tile(feelers, (len(points), 1))
+        _, face = self.caster.closest(np.repeat(points, PROBES, axis=0), way)
+        normal = self.normals[np.maximum(face, 0)]
+        behind = np.einsum("ij,ij->i", normal, way) * self.inward > 0
+        by_point = (len(points), PROBES)
+        away = (face < 0).reshape(by_point).mean(axis=1)
+        return away, (behind & (face >= 0)).reshape(by_point).mean(axis=1)
 
-    def check_place(self, point: NDArray[np.float64], what: str) -> None:
-        """Raise a `SimulationError` where `point` is outside the room or inside something solid."""
+    def check_places(self, points: NDArray[np.float64], names: list[str]) -> None:
+        """Raise a `SimulationError` where a point is outside the room or inside something solid."""
         lower, upper = self.scene.vertices.min(axis=0), self.scene.vertices.max(axis=0)
-        away, behind = self.escape(point)
-        place = np.round(point, 3).tolist()
-        if away > 0.5 or ((point < lower) | (point > upper)).any():
-            raise SimulationError(
-                f"{place} is outside the room, which spans {np.round(lower, 2).tolist()} "
-                f"to {np.round(upper, 2).tolist()} m",
-                field=what,
-                mend="move it into the room",
-            )
-        if self.closed and behind > 0.5:
-            raise SimulationError(
-                f"{place} is inside a wall or a piece of furniture",
-                field=what,
-                mend="move it into the air",
-            )
+        for start in range(0, len(points), 1024):
+            some = points[start : start + 1024]
+            away, behind = self.surroundings(some)
+            outside = (away > 0.5) | ((some < lower) | (some > upper)).any(axis=1)
+            inside = self.closed & (behind > 0.5)
+            for i in np.flatnonzero(outside | inside)[:1]:
+                place = np.round(some[i], 3).tolist()
+                if outside[i]:
+                    raise SimulationError(
+                        f"{place} is outside the room, which spans {np.round(lower, 2).tolist()} "
+                        f"to {np.round(upper, 2).tolist()} m",
+                        field=names[start + i],
+                        mend="move it into the room",
+                    )
+                raise SimulationError(
+                    f"{place} is inside a wall or a piece of furniture",
+                    field=names[start + i],
+                    mend="move it into the air",
+                )
+
+
+_READY: deque[Room] = deque(maxlen=2)
+
+
+def ready(scene: Scene) -> Room:
+    """`scene` made ready; the last two are kept, for they are asked again and again."""
+    for room in _READY:
+        if room.scene is scene:
+            return room
+    _READY.append(Room(scene))
+    return _READY[-1]
 
 
 @dataclass(frozen=True)
@@ -100,10 +123,9 @@ class Field:
     reach: float
 
     @cached_property
-    def grid(self) -> Grid:
-        """The segments by cells of space."""
-        vertices = self.room.scene.vertices
-        return build_grid(self.segments, vertices.min(axis=0), vertices.max(axis=0))
+    def arrivals(self) -> Arrivals:
+        """What each segment brings to a head that it passes."""
+        return Arrivals(self.segments.energy, -self.segments.direction.T)
 
     def paths(self, heads: NDArray[np.float64]) -> Paths:
         """Direct sound and image sources at `heads` `[l, 3]`."""
@@ -125,11 +147,9 @@ class Field:
         """Where the late sound of `heads` `[l, 3]` is gathered."""
         return place_balls(self.room.caster, heads)
 
-    def hits(self, balls: Balls, listener: int) -> Hits:
-        """The late sound that passes one listener."""
-        return gather(
-            self.segments, self.grid, balls.centre[listener], float(balls.radius[listener])
-        )
+    def hits(self, balls: Balls) -> list[Hits]:
+        """The late sound that passes each listener."""
+        return gather(self.segments, balls)
 
 
 def trace_field(
@@ -176,6 +196,7 @@ def decay_time(
     for low in (step, 2 * step):
         row = (pilot.travelled >= low) & (pilot.travelled < low + step)
         kept = pilot.energy[row] * np.exp(-air * pilot.travelled[row, None])
-        left.append((kept * pilot.length[row, None]).sum(axis=0))
+        alive = pilot.length[row] * pilot.weight[row]
+        left.append((kept * alive[:, None]).sum(axis=0))
     rate = np.log(np.maximum(left[0], 1e-30) / np.maximum(left[1], 1e-30)) / step
     return float(13.8155 / (speed * np.maximum(rate.min(), 1e-3)))

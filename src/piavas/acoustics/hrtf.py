@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
@@ -134,6 +135,11 @@ class Hrtf:
             [_products(np.fft.rfft(part, size)) @ means for part in parts]
         ).swapaxes(1, 2)
 
+    @lru_cache(maxsize=4)  # noqa: B019 - as above
+    def spectra(self, size: int) -> NDArray[np.complex64]:
+        """Transfer functions `[n, 2, size // 2 + 1]` of an FFT of `size` samples."""
+        return scipy.fft.rfft(self.responses, size)
+
     def diffuse_spectrum(self, nfft: int = 1024) -> DiffuseSpectrum:
         """Power at each ear and interaural coherence in a diffuse field, by solid angle.
 
@@ -141,12 +147,17 @@ class Hrtf:
             nfft: at least the number of taps, for the result to be free of aliasing in time.
         """
         size = max(nfft, 2)
-        spectrum = np.fft.rfft(_folded(self.responses, size), size)
-        left, right = np.einsum("n,nef->ef", self.weights, np.abs(spectrum) ** 2)
-        cross = np.einsum("n,nf->f", self.weights, spectrum[:, 0] * spectrum[:, 1].conj())
+        left, right = np.zeros((2, size // 2 + 1))
+        cross = np.zeros(size // 2 + 1, dtype=np.complex128)
+        for i in range(0, len(self.directions), 128):  # few at a time, to stay small
+            ears = np.fft.rfft(_folded(self.responses[i : i + 128], size), size).swapaxes(0, 1)
+            weight = self.weights[i : i + 128]
+            left += weight @ np.abs(ears[0]) ** 2
+            right += weight @ np.abs(ears[1]) ** 2
+            cross += weight @ (ears[0] * ears[1].conj())
         scale = np.sqrt(np.maximum(left * right, np.finfo(float).tiny))
         return DiffuseSpectrum(
-            np.fft.rfftfreq(size, 1 / self.sample_rate), left, right, cross / scale
+            np.arange(size // 2 + 1) * (self.sample_rate / size), left, right, cross / scale
         )
 
 

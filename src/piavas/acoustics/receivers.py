@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -12,17 +12,24 @@ from numpy.typing import NDArray
 
 from piavas.acoustics.ambisonics import harmonics, to_head
 from piavas.acoustics.early import Receiver
+from piavas.acoustics.echogram import (
+    Arrivals,
+    Classes,
+    bin_count,
+    bin_fade,
+    bin_spread,
+    echogram,
+)
 from piavas.acoustics.gather import Hits
 from piavas.acoustics.late import (
-    EarNoise,
     ear_noise,
-    echogram,
     late_ears,
     late_sectors,
+    sector_classes,
     sector_directions,
     sector_noise,
-    sector_table,
 )
+from piavas.acoustics.sphere_grid import nearest_by_cell
 from piavas.errors import SimulationError
 
 if TYPE_CHECKING:
@@ -54,13 +61,18 @@ class Late:
         """Samples."""
         return round(self.duration * self.sample_rate)
 
+    @cached_property
+    def _bins(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        bins = bin_count(self.duration)
+        return bin_spread(bins), bin_fade(bins, self.speed, self.air)
+
     def echogram(
-        self, hits: Hits, energy: NDArray[np.float32], index: NDArray, table: NDArray
-    ) -> NDArray[np.float64]:
-        """See `piavas.acoustics.late.echogram`."""
-        return echogram(
-            hits, energy, index, table, duration=self.duration, speed=self.speed, air=self.air
-        )
+        self, hits: Hits, arrivals: Arrivals, pose: NDArray[np.float64], classes: Classes
+    ) -> NDArray[np.float32]:
+        """Echogram `[bins, width, 9]` at `pose` `[4, 4]` (`piavas.acoustics.echogram`)."""
+        half, fade = self._bins
+        turn = to_head(pose, np.eye(3)).T
+        return echogram(hits, arrivals, turn, classes, speed=self.speed, half=half, fade=fade)
 
 
 class Listener(Protocol):
@@ -71,7 +83,7 @@ class Listener(Protocol):
         """How it takes discrete paths."""
 
     def late(
-        self, hits: Hits, energy: NDArray[np.float32], pose: NDArray[np.float64]
+        self, hits: Hits, arrivals: Arrivals, pose: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         """Its late response `[channel, time]` at `pose` `[4, 4]` to `hits` of segments."""
 
@@ -86,9 +98,8 @@ class Ambisonic:
 
     def __init__(self, order: int, how: Late) -> None:
         self.order, self.how = order, how
-        self.sectors = sector_directions()
-        self.encode = harmonics(self.sectors, order)
-        self.table = sector_table()
+        self.encode = harmonics(sector_directions(), order)
+        self.classes = sector_classes()
 
     @property
     def receiver(self) -> Receiver:
@@ -100,18 +111,14 @@ class Ambisonic:
             taps=1,
         )
 
-    @cached_property
-    def noise(self) -> NDArray[np.float32]:
-        """`[9, sectors, time]`."""
-        return sector_noise(self.how.length, self.how.sample_rate, self.how.seed)
-
     def late(
-        self, hits: Hits, energy: NDArray[np.float32], pose: NDArray[np.float64]
+        self, hits: Hits, arrivals: Arrivals, pose: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         """See `Listener`."""
-        index = (to_head(pose, -hits.direction) @ self.sectors.T).argmax(axis=1)
-        gram = self.how.echogram(hits, energy, index, self.table)
-        return late_sectors(gram, self.noise, self.encode, self.how.sample_rate, self.how.length)
+        how = self.how
+        gram = how.echogram(hits, arrivals, pose, self.classes)
+        noise = sector_noise(how.length, how.sample_rate, how.seed)
+        return late_sectors(gram, noise, self.encode, how.sample_rate, how.length)
 
 
 class Binaural:
@@ -126,31 +133,29 @@ class Binaural:
         self.how = how
         self.hrtf = hrtf.dense()
 
-    @cached_property
+    @property
     def receiver(self) -> Receiver:
         """Transfer functions of the nearest direction of a dense grid."""
         taps = self.hrtf.responses.shape[-1]
         size = 1 << int(np.ceil(np.log2(taps + 384)))
-        spectra = np.fft.rfft(self.hrtf.responses, size).astype(np.complex64)
+        spectra = self.hrtf.spectra(size)
         return Receiver(lambda toward: spectra[self.hrtf.nearest(toward)], 2, self.hrtf.lead, taps)
 
-    @cached_property
-    def powers(self) -> NDArray[np.float64]:
-        """`[n, 9, 3]` band powers and cross powers of the grid's directions."""
-        return self.hrtf.band_powers()
-
-    @cached_property
-    def noise(self) -> EarNoise:
-        """Noise as this head hears it in a diffuse field."""
-        return ear_noise(self.hrtf, self.how.length, self.how.sample_rate, self.how.seed)
-
     def late(
-        self, hits: Hits, energy: NDArray[np.float32], pose: NDArray[np.float64]
+        self, hits: Hits, arrivals: Arrivals, pose: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         """See `Listener`."""
-        index = self.hrtf.nearest(to_head(pose, -hits.direction))
-        gram = self.how.echogram(hits, energy, index, self.powers)
-        return late_ears(gram, self.noise, self.how.sample_rate, self.how.length)
+        how = self.how
+        gram = how.echogram(hits, arrivals, pose, ear_classes(self.hrtf))
+        noise = ear_noise(self.hrtf, how.length, how.sample_rate, how.seed)
+        return late_ears(gram, noise, how.sample_rate, how.length)
+
+
+@lru_cache(maxsize=4)
+def ear_classes(hrtf: Hrtf) -> Classes:
+    """Weights LL, RR and LR of the directions of `hrtf`."""
+    table = np.ascontiguousarray(hrtf.band_powers().swapaxes(1, 2), dtype=np.float32)
+    return Classes(nearest_by_cell(hrtf.directions), table, 3)
 
 
 def ambisonic_order(output: str) -> int | None:

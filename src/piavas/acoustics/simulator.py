@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from piavas.acoustics.ambisonics import to_head
 from piavas.acoustics.bands import EXACT_BANDS
 from piavas.acoustics.early import early
-from piavas.acoustics.field import LEAK, Field, Room, decay_time, trace_field
+from piavas.acoustics.field import LEAK, Field, Room, decay_time, ready, trace_field
 from piavas.acoustics.medium import REFERENCE_PRESSURE, air_absorption, speed_of_sound
 from piavas.acoustics.receivers import Ambisonic, Binaural, Late, Listener, ambisonic_order
 from piavas.audio import resample
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from piavas.acoustics.hrtf import Hrtf
 
 INSIDE_RATE = 48_000  # hertz at which everything is made
+TOGETHER = 64  # listeners heard at a time
 LONGEST = 10.0  # seconds that an automatic duration may reach
 DECIBEL_TO_ENERGY = np.log(10) / 10
 
@@ -106,7 +107,7 @@ class Simulator:
         started = time.process_time()
         source = source if isinstance(source, Source) else Source(np.asarray(source))
         poses = as_poses(listeners)
-        room = Room(scene)
+        room = ready(scene)
         field = self.trace(room, source, poses)
         how = self.late_options(field)
         listener = self.listener(how)
@@ -163,9 +164,8 @@ class Simulator:
     def _check_places(self, room: Room, source: Source, poses: NDArray[np.float64]) -> None:
         if self.allow_leaks:
             return
-        room.check_place(source.position, "source")
-        for i, pose in enumerate(poses):
-            room.check_place(pose[:3, 3], f"listeners[{i}]")
+        names = ["source", *(f"listeners[{i}]" for i in range(len(poses)))]
+        room.check_places(np.vstack([source.position, poses[:, :3, 3]]), names)
 
     def _duration(self, room: Room, source: Source, poses: NDArray[np.float64]) -> float:
         if self.duration is not None:
@@ -197,22 +197,35 @@ class Simulator:
     def _hear(
         self, field: Field, listener: Listener, how: Late, poses: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        heads = poses[:, :3, 3]
-        paths, balls = field.paths(heads), field.balls(heads)
         out = np.empty((len(poses), listener.receiver.channels, how.length), np.float32)
-        for i in track(range(len(poses)), "simulate"):
+        chunks = [slice(i, i + TOGETHER) for i in range(0, len(poses), TOGETHER)]
+        for chunk in track(chunks, "simulate"):
+            self._hear_some(field, listener, how, poses[chunk], out[chunk])
+        return out
+
+    def _hear_some(
+        self,
+        field: Field,
+        listener: Listener,
+        how: Late,
+        poses: NDArray[np.float64],
+        out: NDArray[np.float32],
+    ) -> None:
+        heads = poses[:, :3, 3]
+        paths, hits = field.paths(heads), field.hits(field.balls(heads))
+        receiver = listener.receiver
+        for i, pose in enumerate(poses):
             mine = paths.of(i)
             out[i] = early(
                 mine,
-                to_head(poses[i], -mine.arrival),
-                listener.receiver,
+                to_head(pose, -mine.arrival),
+                receiver,
                 air_db=self.air_db,
                 speed=self.speed,
                 sample_rate=INSIDE_RATE,
                 length=how.length,
             )
-            out[i] += listener.late(field.hits(balls, i), field.segments.energy, poses[i])
-        return out
+            out[i] += listener.late(hits[i], field.arrivals, pose)
 
     def _report(
         self, field: Field, how: Late, listener: Listener, seconds: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, SphericalVoronoi, cKDTree
 
@@ -101,3 +102,37 @@ def _best_face(share: Array, equations: Array, queries: Array) -> NDArray[np.int
     inside = share.min(axis=2) / np.maximum(share.sum(axis=2), 1e-9)
     ahead = queries @ equations[:, :3].T > 1e-9
     return np.where(ahead & (share.sum(axis=2) > 0), inside, -np.inf).argmax(axis=1)
+
+
+CELLS = 128  # cells to a side of the octahedral map: about a degree
+
+
+@njit(cache=True, inline="always")
+def octahedral_cell(x, y, z, cells):  # type: ignore[no-untyped-def]
+    """Cell of a direction on the square that an octahedron unfolds to (Praun & Hoppe 2003)."""
+    scale = 1 / (abs(x) + abs(y) + abs(z))
+    u, v = x * scale, y * scale
+    if z < 0:
+        u, v = (
+            (1 - abs(v)) * (1 if u >= 0 else -1),
+            (1 - abs(u)) * (1 if v >= 0 else -1),
+        )
+    i = min(int((0.5 * u + 0.5) * cells), cells - 1)
+    j = min(int((0.5 * v + 0.5) * cells), cells - 1)
+    return i * cells + j
+
+
+def octahedral_directions(cells: int = CELLS) -> Array:
+    """Unit vectors `[cells * cells, 3]` through the middles of the cells."""
+    u, v = np.meshgrid(*2 * [(np.arange(cells) + 0.5) * 2 / cells - 1], indexing="ij")
+    z = 1 - np.abs(u) - np.abs(v)
+    fold = z < 0
+    x = np.where(fold, (1 - np.abs(v)) * np.sign(u), u)
+    y = np.where(fold, (1 - np.abs(u)) * np.sign(v), v)
+    way = np.stack([x, y, z], axis=-1).reshape(-1, 3)
+    return np.asarray(way / np.linalg.norm(way, axis=1, keepdims=True))
+
+
+def nearest_by_cell(directions: Array, cells: int = CELLS) -> NDArray[np.int32]:
+    """Index `[cells * cells]` of the one of `directions` `[n, 3]` nearest to each cell's middle."""
+    return np.asarray(cKDTree(directions).query(octahedral_directions(cells))[1], dtype=np.int32)

@@ -94,7 +94,7 @@ def sphere_responses(
     return np.fft.irfft(spectrum, taps)
 
 
-def band_edge(frequency: NDArray[np.float64], end: float) -> NDArray[np.float64]:
+def band_edge(frequency: NDArray[np.floating], end: float) -> NDArray[np.float64]:
     """1 up to 5/6 of `end` hertz, then a raised cosine down to 0 at `end`."""
     place = np.clip((frequency / end - 5 / 6) * 6, 0, 1)
     return 0.5 + 0.5 * np.cos(np.pi * place)
