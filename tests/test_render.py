@@ -216,7 +216,7 @@ def test_full_scale_turns_down_only_what_is_too_loud():
     assert to_full_scale(np.zeros((2, 5)))[1] == 0
     with pytest.raises(AudioError):
         to_full_scale(np.array([np.inf, 0]))
-    with pytest.raises(ValueError, match="headroom"):
+    with pytest.raises(AudioError, match="headroom"):
         to_full_scale(loud, headroom_db=-1)
 
 

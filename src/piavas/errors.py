@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class PiavasError(Exception):
@@ -69,3 +71,16 @@ class DataError(PiavasError):
 
 class MissingDependencyError(PiavasError):
     """A library or extra that this verb needs and this machine lacks."""
+
+
+@contextmanager
+def about(file: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Errors of the block that name no file come out naming `file`."""
+    try:
+        yield
+    except PiavasError as problem:
+        if problem.file is not None or file is None:
+            raise
+        raise type(problem)(
+            problem.what, file=file, field=problem.field, mend=problem.mend
+        ) from None

@@ -56,3 +56,18 @@ def read_json(path: str | os.PathLike[str], *, error: type[PiavasError] = DataEr
         return json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as problem:
         raise error(f"is not JSON: {problem}", file=path, mend="write it anew") from None
+
+
+def check_target(path: str | os.PathLike[str], suffix: str) -> Path:
+    """`path` as one that can be written, asked before long work and not after it.
+
+    Raises:
+        DataError: another suffix, a folder, or a file where its folder must be.
+    """
+    path = Path(path)
+    if path.suffix.lower() != suffix:
+        raise DataError(f"does not end in {suffix}", file=path, mend="give such a name")
+    above = next((parent for parent in path.parents if parent.exists()), None)
+    if path.is_dir() or (above is not None and not above.is_dir()):
+        raise DataError("cannot be written there", file=path, mend="choose another path")
+    return path

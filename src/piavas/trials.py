@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from piavas import __version__
 from piavas.audio import Audio
-from piavas.errors import DataError
+from piavas.errors import DataError, about
 from piavas.evaluate import Comparison, Table, compare, evaluate, get_family
 from piavas.evaluate.items import open_items
 from piavas.evaluate.report import Example, ReportData, RoomMap
@@ -88,7 +88,8 @@ def try_clips(
         DataError: no clip of that split, or one without a recording.
     """
     tests = _tests(clips, split)
-    truth = {clip.name: _recorded(clip) for clip in tests}
+    with about(clips.folder):
+        truth = {clip.name: _recorded(clip) for clip in tests}
     how: dict[str, Any] = {
         "sample_rate": clips.sample_rate,
         "seed": seed,
@@ -102,7 +103,8 @@ def try_clips(
     if refiner is None:
         result = evaluate(physics, truth, family, **how)
     else:
-        refined = refine_clips(refiner, tests, solver=solver, steps=steps)
+        with about(clips.folder):
+            refined = refine_clips(refiner, tests, solver=solver, steps=steps)
         nfe = get_solver(solver).evaluations(steps)
         how["meta"] |= {"solver": solver, "steps": steps, "evaluations": nfe}
         result = compare(physics, refined, truth, family, **how)

@@ -17,7 +17,7 @@ from piavas.cli.training import (
     check_device,
     make_configs,
 )
-from piavas.errors import AudioError, DataError, PiavasError
+from piavas.errors import AudioError, DataError, PiavasError, about
 
 if TYPE_CHECKING:
     from piavas.audio import Audio
@@ -52,15 +52,16 @@ def import_(
     from piavas.pairs import pair
     from piavas.refine import save_clips
 
-    clips = pair(
-        load_capture(capture),
-        load_scene(scene),
-        make_simulator(physics, "binaural"),
-        sample_rate=physics.sample_rate,
-        clip_seconds=clip_seconds,
-        window=window,
-    )
-    save_clips(out, list(clips))
+    visit, room = load_capture(capture), load_scene(scene)
+    simulator = make_simulator(physics, "binaural")
+    how: dict[str, Any] = {
+        "sample_rate": physics.sample_rate,
+        "clip_seconds": clip_seconds,
+        "window": window,
+    }
+    with about(scene):
+        clips = list(pair(visit, room, simulator, **how))
+    save_clips(out, clips)
     console.print(f"wrote {out}")
 
 
@@ -89,12 +90,8 @@ def train(
 
     found = load_clips(clips, skip_broken=skip_broken)
     config, network = make_configs(preset, training, found.sample_rate)
-    try:
+    with about(clips):
         refiner = run(found, out, config, model=network, device=check_device(device))
-    except DataError as problem:
-        raise DataError(
-            problem.what, file=problem.file or clips, field=problem.field, mend=problem.mend
-        ) from None
     facts = {"model": str(out), "left_out": len(found.broken), **_learnt(refiner)}
     _tell(facts, json)
 

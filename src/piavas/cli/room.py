@@ -8,6 +8,8 @@ from typing import Literal
 import tyro
 from rich.console import Console
 
+from piavas.files import check_target
+
 console = Console()
 
 
@@ -54,6 +56,7 @@ def reconstruct(
     from piavas.geometry import reconstruct as run
     from piavas.geometry import save_mesh
 
+    check_target(out, ".ply")
     mesh = run(load_capture(capture), voxel=voxel, triangles=triangles)
     save_mesh(mesh, out)
     console.print_json(data=dict(mesh.report))

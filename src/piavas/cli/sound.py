@@ -8,7 +8,8 @@ import tyro
 from rich.console import Console
 
 from piavas.cli.physics import DEFAULT, PhysicsOptions, make_simulator
-from piavas.errors import PiavasError
+from piavas.errors import PiavasError, about
+from piavas.files import check_target
 
 Point = tuple[float, float, float]
 
@@ -48,8 +49,11 @@ def simulate(
         raise PiavasError(
             "one listener or a file of them is needed", field="listener", mend="give exactly one"
         )
+    check_target(out, ".sofa")
     poses = Pose.at(listener, yaw=yaw) if listener is not None else read_trajectory(str(listeners))
-    responses = make_simulator(physics, output)(load_scene(scene, materials), source, poses)
+    simulator, room = make_simulator(physics, output), load_scene(scene, materials)
+    with about(scene):
+        responses = simulator(room, source, poses)
     export_sofa(responses, out)
     console.print_json(data=dict(responses.report))
 
@@ -76,9 +80,11 @@ def render(
     from piavas.render import render as run
     from piavas.render import to_full_scale
 
+    check_target(out, ".wav")
     irs = import_sofa(responses)
     sound, _ = read_audio(dry, sample_rate=irs.sample_rate, channels=1)
     way = read_trajectory(trajectory) if trajectory else None
-    heard, gain = to_full_scale(run(sound, irs, way), headroom)
+    with about(trajectory or responses):
+        heard, gain = to_full_scale(run(sound, irs, way), headroom)
     write_audio(out, heard, irs.sample_rate)
     console.print(f"wrote {out}, gain {gain:.1f} dB")

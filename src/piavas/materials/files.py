@@ -72,6 +72,8 @@ def load_scene(
             not match, or no materials given; the path is named.
     """
     path = Path(path)
+    if not path.exists():
+        raise GeometryError("no such file or folder", file=path, mend="check the path")
     if materials is None and path.is_dir():
         return _own(path)
     if materials is None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piavas.audio import Audio, check_audio
+from piavas.errors import AudioError
 
 
 def to_full_scale(audio: NDArray[np.floating], headroom_db: float = 1.0) -> tuple[Audio, float]:
@@ -21,11 +22,12 @@ def to_full_scale(audio: NDArray[np.floating], headroom_db: float = 1.0) -> tupl
         float32 `[channel, time]`, and the applied gain in decibels (0 where nothing was done).
 
     Raises:
-        AudioError: empty or not finite.
-        ValueError: negative or infinite headroom.
+        AudioError: empty, not finite, or a negative or infinite headroom.
     """
     if not 0 <= headroom_db < np.inf:
-        raise ValueError(f"headroom_db must be finite and >= 0, not {headroom_db}")
+        raise AudioError(
+            f"{headroom_db} dB is none", field="headroom", mend="give decibels from 0 up"
+        )
     samples = check_audio(audio, field="audio", allow_silence=True)
     peak, most = float(np.abs(samples).max()), 10 ** (-headroom_db / 20)
     if peak <= most:
