@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from piavas.acoustics.ambisonics import to_head
+from piavas.acoustics.backends import BACKENDS, NATIVE
 from piavas.acoustics.bands import EXACT_BANDS
 from piavas.acoustics.early import early
 from piavas.acoustics.field import LEAK, Field, Room, decay_time, ready, trace_field
@@ -36,7 +37,7 @@ class Simulator:
     """Simulates sound propagation.
 
     Args:
-        backend: "native", or the name of another engine.
+        backend: "native", "steam-audio" or "pyroomacoustics" (`piavas.acoustics.backends`).
         rays: traced from the source.
         seed: the same seed gives the same samples.
         output: "binaural", "mono" (pressure at the head's centre), or "ambisonic-1" to "-7".
@@ -87,7 +88,9 @@ class Simulator:
             self.speed_of_sound,
             "give m/s",
         )
-        _demand(self.backend == "native", "backend", self.backend, "choose native")
+        _demand(
+            self.backend in BACKENDS, "backend", self.backend, f"choose one of {', '.join(BACKENDS)}"
+        )
 
     def __call__(
         self, scene: Scene, source: Source | ArrayLike, listeners: Any
@@ -107,6 +110,10 @@ class Simulator:
         started = time.process_time()
         source = source if isinstance(source, Source) else Source(np.asarray(source))
         poses = as_poses(listeners)
+        if self.backend != NATIVE:
+            from piavas.acoustics.backends.job import simulate
+
+            return simulate(self, scene, source, poses)
         room = ready(scene)
         field = self.trace(room, source, poses)
         how = self.late_options(field)
