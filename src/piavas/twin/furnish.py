@@ -23,8 +23,9 @@ from piavas.twin.furniture import (
     table,
     table_lamp,
 )
-from piavas.twin.plan import WALL, Doorway, Plan, Room, Window
-from piavas.twin.solids import SUNK, Kit, ellipsoid, wavy_sheet
+from piavas.twin.openings import TURNS, Footprint, dress_window, floor_before
+from piavas.twin.plan import Doorway, Plan, Room
+from piavas.twin.solids import SUNK, Kit, ellipsoid
 
 Light = tuple[float, float, float, float]
 """x, y, z in metres and power."""
@@ -32,22 +33,6 @@ Light = tuple[float, float, float, float]
 GAP = 0.02  # metres between furniture and wall
 DOOR_CLEAR = 0.9  # metres before a doorway that stay free
 TRIES = 60
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """Floor that something takes: `(x, y)` of its corners, and how high it reaches."""
-
-    low: tuple[float, float]
-    high: tuple[float, float]
-    height: float
-
-    def meets(self, other: Footprint, gap: float = 0.0) -> bool:
-        """Whether the two come nearer than `gap`."""
-        return all(
-            a - gap < d and c - gap < b
-            for a, b, c, d in zip(self.low, self.high, other.low, other.high, strict=True)
-        )
 
 
 @dataclass
@@ -63,49 +48,6 @@ class Interior:
     kit: Kit = field(default_factory=Kit)
     taken: list[Footprint] = field(default_factory=list)
     lights: list[Light] = field(default_factory=list)
-
-
-TURNS = {(1, -1): 0.0, (0, 1): 90.0, (1, 1): 180.0, (0, -1): 270.0}
-"""Turn in degrees of a piece with its back to the wall across an axis on a side."""
-
-
-def build_shell(plan: Plan, looks: list[RoomLook]) -> Kit:
-    """Rooms, doorways and window reveals as boxes of air."""
-    kit = Kit()
-    for room, look in zip(plan.rooms, looks, strict=True):
-        sides = (look.wall, look.feature, look.wall, look.wall, look.ceiling, look.floor)
-        kit.box((*room.low, 0.0), (*room.high, room.height), sides)
-    for door in plan.doorways:
-        low, high = _door_box(door)
-        kit.box(low, high, (looks[door.rooms[0]].trim,) * 5 + (looks[door.rooms[0]].floor,))
-    for window in plan.windows:
-        _open_window(kit, window, plan.rooms[window.room], looks[window.room])
-    return kit
-
-
-def _door_box(door: Doorway) -> tuple[list[float], list[float]]:
-    low, high = [0.0, 0.0, 0.0], [0.0, 0.0, door.height]
-    across, along = door.axis, 1 - door.axis
-    low[across], high[across] = (door.centre[across] + s * (WALL / 2 + 0.01) for s in (-1, 1))
-    low[along], high[along] = (door.centre[along] + s * door.width / 2 for s in (-1, 1))
-    return low, high
-
-
-def _open_window(kit: Kit, window: Window, room: Room, look: RoomLook) -> None:
-    axis, along = window.axis, 1 - window.axis
-    edge = room.high[axis] if window.side > 0 else room.low[axis]
-    low, high = [0.0, 0.0, window.sill], [0.0, 0.0, window.sill + window.height]
-    ends = sorted((edge - 0.01 * window.side, edge + window.depth * window.side))
-    low[axis], high[axis] = ends
-    low[along], high[along] = window.centre - window.width / 2, window.centre + window.width / 2
-    sides = [look.trim] * 6
-    # The pane faces back into the room.
-    sides[2 * axis + (0 if window.side > 0 else 1)] = GLASS
-    kit.box(low, high, (sides[0], sides[1], sides[2], sides[3], sides[4], sides[5]))
-
-
-GLASS = 0
-"""Index of the pane's finish: the first of every palette."""
 
 
 def furnish(plan: Plan, palette: Palette, looks: list[RoomLook]) -> Interior:
@@ -141,7 +83,7 @@ class _Furnisher:
             "bedroom": self._bedroom,
             "study": self._study,
         }
-        self._curtains()
+        self._windows()
         makers[room.kind]()
         self._pictures(int(self.rng.integers(1, 4)))
         self._ceiling_lamp()
@@ -246,19 +188,10 @@ class _Furnisher:
             if (
                 window.room == self.index
                 and spot.height > window.sill
-                and spot.meets(self._before_window(window))
+                and spot.meets(floor_before(window, self.room))
             ):
                 return False
         return True
-
-    def _before_window(self, window: Window) -> Footprint:
-        axis, along = window.axis, 1 - window.axis
-        edge = self.room.high[axis] if window.side > 0 else self.room.low[axis]
-        low, high = [0.0, 0.0], [0.0, 0.0]
-        low[axis], high[axis] = sorted((edge, edge - 0.3 * window.side))
-        reach = window.width / 2 + 0.45
-        low[along], high[along] = window.centre - reach, window.centre + reach
-        return Footprint((low[0], low[1]), (high[0], high[1]), 3.0)
 
     def _top(self, item: Item, at: list[float], turn: float, count: int, lamp: bool) -> None:
         things = clutter(
@@ -320,37 +253,12 @@ class _Furnisher:
         if min(b - a for a, b in zip(low, high, strict=True)) > 0.5:
             self.interior.kit.box((*low, SUNK), (*high, 0.014), self.look.rug)
 
-    def _curtains(self) -> None:
+    def _windows(self) -> None:
         for window in self.plan.windows:
-            if window.room != self.index:
-                continue
-            axis, along = window.axis, 1 - window.axis
-            edge = self.room.high[axis] if window.side > 0 else self.room.low[axis]
-            foot = 0.03 if self.rng.random() < 0.6 else max(window.sill - 0.2, 0.03)
-            top = min(window.sill + window.height + 0.12, self.room.height - 0.06)
-            for side in (-1, 1):
-                width = float(self.rng.uniform(0.3, 0.42))
-                sheet = Kit()
-                sheet.add(
-                    wavy_sheet(-width / 2, width / 2, foot, top, int(width / 0.075), 0.06, 0.016),
-                    self.look.curtain,
-                )
-                at = [0.0, 0.0]
-                at[axis] = edge - window.side * 0.075
-                at[along] = window.centre + side * (window.width / 2 + width / 2 - 0.12)
-                if (
-                    not self.room.low[along] + width / 2
-                    < at[along]
-                    < self.room.high[along] - width / 2
-                ):
-                    continue
-                self.interior.kit += sheet.placed(at[0], at[1], TURNS[axis, window.side])
-                half = [0.06, 0.06]
-                half[along] = width / 2
-                spot = Footprint(
-                    (at[0] - half[0], at[1] - half[1]), (at[0] + half[0], at[1] + half[1]), top
-                )
-                self.interior.taken.append(spot)
+            if window.room == self.index:
+                kit, spots = dress_window(window, self.room, self.look, self.rng)
+                self.interior.kit += kit
+                self.interior.taken += spots
 
     def _pictures(self, count: int) -> None:
         for _ in range(count):
@@ -369,7 +277,9 @@ class _Furnisher:
                 (at[0] - half[0], at[1] - half[1]), (at[0] + half[0], at[1] + half[1]), 2.0
             )
             tall = [t for t in self.interior.taken if t.height > 1.1]
-            windows = [self._before_window(w) for w in self.plan.windows if w.room == self.index]
+            windows = [
+                floor_before(w, self.room) for w in self.plan.windows if w.room == self.index
+            ]
             if any(spot.meets(other) for other in (*tall, *self.blocked, *windows)):
                 continue
             frame = Kit()

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from piavas.capture.types import Intrinsics
 from piavas.rays import RayCaster
 from piavas.twin.finishes import MATERIALS, srgb
+from piavas.twin.openings import GLASS
+from piavas.twin.sky import outside
 from piavas.twin.smooth import smooth
 from piavas.twin.textures import look_up
 from piavas.twin.world import World
@@ -19,6 +21,7 @@ F64 = NDArray[np.float64]
 LIFT = 1e-3
 LAMP = np.array(srgb("fff0d8"))
 DAY = np.array(srgb("dcecff"))
+BULB = 0.3  # metres, about: nearer than that a lamp's light grows no more
 LAMP_SIZE = 0.12  # metres over which a lamp's shadow is soft
 DAYLIGHT = 3.2
 AMBIENT = 0.42
@@ -103,7 +106,10 @@ class Camera:
         total = light[:, :1] * LAMP + light[:, 1:2] * DAY
         glow = self.glow[finish][:, None] * self.colours[finish]
         shone = (self.gloss[finish] * light[:, 2])[:, None]
-        return self._albedo(place, normal, finish) * total + shone + glow
+        out = self._albedo(place, normal, finish) * total + shone + glow
+        pane = finish == GLASS
+        out[pane] = outside(way[pane], self.world.seed)
+        return np.asarray(out)
 
     def _smooth(self, light: F64, place: F64, normal: F64) -> F64:
         shape = (self.lens.height, self.lens.width, -1)
@@ -144,7 +150,7 @@ class Camera:
         """Irradiance and highlight of one lamp."""
         spot = lamp + LAMP_SIZE * (generator.random(place.shape) - 0.5)
         to = spot - place
-        square = np.maximum((to**2).sum(axis=1), 0.05)
+        square = (to**2).sum(axis=1) + BULB**2
         cosine = np.einsum("ij,ij->i", to, normal) / np.sqrt(square)
         row = np.flatnonzero((cosine > 0) & (power * cosine / square > 0.004))
         lit = np.zeros(len(place))

@@ -127,13 +127,13 @@ def wavy_sheet(
     x0: float, x1: float, z0: float, z1: float, folds: int, depth: float, thick: float
 ) -> Any:
     """A hanging cloth along x: a sine of `folds` folds, `depth` deep, centred on y = 0."""
-    x = np.linspace(x0, x1, 8 * folds + 1)
+    x = np.linspace(x0, x1, 6 * folds + 1)
     y = depth / 2 * np.sin(np.linspace(0, 2 * np.pi * folds, len(x)))
     outline = np.concatenate(
         [np.stack([x, y - thick / 2], 1), np.stack([x, y + thick / 2], 1)[::-1]]
     )
     sheet = m3.CrossSection([outline], m3.FillRule.NonZero)
-    return m3.Manifold.extrude(sheet, z1 - z0, 2).translate((0, 0, z0))
+    return m3.Manifold.extrude(sheet, z1 - z0).translate((0, 0, z0))
 
 
 def slanted(low: ArrayLike, high: ArrayLike, lean: float) -> Any:
@@ -168,8 +168,15 @@ def carve(rooms: Kit, furniture: Kit) -> Air:
     shells, things = (_originals(kit, table) for kit in (rooms, furniture))
     hollow = m3.Manifold.batch_boolean(shells, m3.OpType.Add)
     air = m3.Manifold.batch_boolean([hollow, *things], m3.OpType.Subtract) if things else hollow
-    body = max(air.decompose(), key=lambda part: part.volume())
+    body = _largest(air)
     return _surface(body.to_mesh(), table)
+
+
+def _largest(air: Any) -> Any:
+    """The largest body, with its cavities: things that hang free in it have negative volume."""
+    parts = air.decompose()
+    body = max(parts, key=lambda part: part.volume())
+    return m3.Manifold.compose([body, *(part for part in parts if part.volume() < 0)])
 
 
 def _originals(kit: Kit, table: dict[int, Finishes]) -> list[Any]:

@@ -15,7 +15,8 @@ from piavas.errors import DataError
 from piavas.files import read_json, write_json
 from piavas.scene import Material, Mesh, Scene
 from piavas.twin.finishes import MATERIALS, Finish
-from piavas.twin.furnish import Footprint, Light, build_shell, furnish, start_palette
+from piavas.twin.furnish import Light, furnish, start_palette
+from piavas.twin.openings import Footprint, build_shell
 from piavas.twin.plan import Plan, make_plan
 from piavas.twin.solids import carve
 
