@@ -88,9 +88,8 @@ class Simulator:
             self.speed_of_sound,
             "give m/s",
         )
-        _demand(
-            self.backend in BACKENDS, "backend", self.backend, f"choose one of {', '.join(BACKENDS)}"
-        )
+        engines = f"choose one of {', '.join(BACKENDS)}"
+        _demand(self.backend in BACKENDS, "backend", self.backend, engines)
 
     def __call__(
         self, scene: Scene, source: Source | ArrayLike, listeners: Any

@@ -67,7 +67,7 @@ def ear_filters(hrtf: Hrtf, order: int, speed: float) -> NDArray[np.float64]:
     return np.fft.irfft(decoder * gain, size)
 
 
-def _smooth(power: NDArray[np.float64], f: NDArray[np.float64]) -> NDArray[np.float64]:
+def _smooth(power: NDArray[np.floating], f: NDArray[np.floating]) -> NDArray[np.float64]:
     """Mean over `SMOOTHING` octaves around each frequency."""
     total = np.concatenate([[0.0], np.cumsum(power)])
     step = f[1] - f[0]

@@ -259,7 +259,7 @@ def load(path: Path) -> Phonon:
     """
     try:
         # The library's functions are stdcall on Windows.
-        library = c.WinDLL(str(path)) if sys.platform == "win32" else c.CDLL(str(path))
+        library = getattr(c, "WinDLL", c.CDLL)(str(path))
     except OSError as problem:
         raise MissingDependencyError(f"cannot be loaded: {problem}", file=path, mend=MEND) from None
     return Phonon(library, path)

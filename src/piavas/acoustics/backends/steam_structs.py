@@ -7,7 +7,6 @@ pointers, `XRelease` takes the address of a handle.
 from __future__ import annotations
 
 import ctypes as c
-import sys
 from typing import Any
 
 BANDS = 3
@@ -18,7 +17,7 @@ VERSION = MAJOR << 16 | MINOR << 8
 LogCallback: Any
 ProgressCallback: Any
 # 64-bit Windows has one calling convention; 32-bit Windows calls back by stdcall.
-_callback = c.WINFUNCTYPE if sys.platform == "win32" else c.CFUNCTYPE
+_callback = getattr(c, "WINFUNCTYPE", c.CFUNCTYPE)
 LogCallback = _callback(None, c.c_int32, c.c_char_p)
 ProgressCallback = _callback(None, c.c_float, c.c_void_p)
 
