@@ -73,8 +73,12 @@ def make_recordings(folder: Path) -> list[Recording]:
             np.array([0.0, 0.1, 0.25, 1 / 3]),
             poses,
             split,
+            splits,
         )
-        for name, split in (("first", "train"), ("second", "test"))
+        for name, split, splits in (
+            ("first", "train", None),
+            ("second", "test", ("train", "val", "test", "val")),
+        )
     ]
 
 
@@ -261,6 +265,8 @@ def test_recordings_are_checked(tmp_path):
         ("poses", [], "empty"),
         ("poses", bent.tolist(), r"poses\[2\]"),
         ("split", "tests", "no split"),
+        ("splits", ["train"], "1 splits for 4 poses"),
+        ("splits", ["train", "val", "test", "tests"], r"splits\[3\]: 'tests' is no split"),
         ("source", [1, 2], "3 finite numbers"),
         ("dry", "sound/wet.wav", "channel"),
         ("wet", "sound/gone.wav", r"gone\.wav: no such file"),

@@ -102,7 +102,7 @@ def cut(
             sample_rate=sample_rate,
             pose=recording.poses[i],
             source=recording.source,
-            split=recording.split,
+            split=recording.splits[i] if recording.splits else recording.split,
             environment=recording.name,
         )
 

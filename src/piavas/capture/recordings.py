@@ -1,7 +1,7 @@
 """`recordings.json`: what was played in the room, from where, and what a moving head recorded.
 
-A list of `{name, source: [3], dry, wet, times: [n], poses: [n][4][4], split}`; sound files lie
-relative to the list.
+A list of `{name, source: [3], dry, wet, times: [n], poses: [n][4][4], split}`, and `splits: [n]`
+where a recording holds poses of several; sound files lie relative to the list.
 """
 
 from __future__ import annotations
@@ -44,11 +44,7 @@ def read_recordings(path: Path) -> tuple[Recording, ...]:
 
 def _recording(entry: fields.Record, path: Path, where: str) -> Recording:
     dry, wet, times, poses = (fields.need(entry, k, path, where) for k in _BULK)
-    split = entry.get("split", "train")
-    if split not in SPLITS:
-        raise CaptureError(
-            f"{split!r} is no split", file=path, field=f"{where}split", mend=f"one of {SPLITS}"
-        )
+    split = _split(entry.get("split", "train"), path, f"{where}split")
     matrices = fields.items(poses, path, f"{where}poses")
     rising = fields.array(times, (len(matrices),), path, f"{where}times")
     if not (np.diff(rising) > 0).all():
@@ -66,7 +62,27 @@ def _recording(entry: fields.Record, path: Path, where: str) -> Recording:
             [fields.pose(m, path, f"{where}poses[{i}]") for i, m in enumerate(matrices)]
         ),
         split=split,
+        splits=_splits(entry.get("splits"), len(matrices), path, f"{where}splits"),
     )
+
+
+def _split(value: Any, path: Path, field: str) -> str:
+    if value not in SPLITS:
+        raise CaptureError(
+            f"{value!r} is no split", file=path, field=field, mend=f"one of {', '.join(SPLITS)}"
+        )
+    return str(value)
+
+
+def _splits(value: Any, count: int, path: Path, field: str) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = fields.items(value, path, field)
+    if len(names) != count:
+        raise CaptureError(
+            f"{len(names)} splits for {count} poses", file=path, field=field, mend="give one a pose"
+        )
+    return tuple(_split(name, path, f"{field}[{i}]") for i, name in enumerate(names))
 
 
 _BULK = ("dry", "wet", "times", "poses")
@@ -96,6 +112,7 @@ def write_recordings(path: Path, recordings: Sequence[Recording]) -> None:
 
 
 def _entry(recording: Recording, folder: Path) -> dict[str, Any]:
+    several = {} if recording.splits is None else {"splits": list(recording.splits)}
     return {
         "name": recording.name,
         "source": np.asarray(recording.source, np.float64).tolist(),
@@ -104,6 +121,7 @@ def _entry(recording: Recording, folder: Path) -> dict[str, Any]:
         "times": np.asarray(recording.times, np.float64).tolist(),
         "poses": np.asarray(recording.poses, np.float64).tolist(),
         "split": recording.split,
+        **several,
     }
 
 

@@ -95,6 +95,8 @@ class Recording:
         times: `[n]` seconds at which the head was at `poses`.
         poses: `[n, 4, 4]`.
         split: "train", "val" or "test".
+        splits: the split of each pose, where one recording holds several; None where `split`
+            holds for all.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Recording:
     times: NDArray[np.float64]
     poses: NDArray[np.float64]
     split: str = "train"
+    splits: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
