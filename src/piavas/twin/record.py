@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from piavas.acoustics import Simulator
 from piavas.audio import Audio, read_audio, write_audio
 from piavas.capture import Recording, load_capture, write_nerfstudio
+from piavas.capture.nerfstudio import FILE
 from piavas.errors import CaptureError, DataError
 from piavas.files import read_json, write_json
 from piavas.poses import write_trajectory
@@ -126,7 +127,10 @@ def _check_world(world: World, folder: Path) -> None:
 
 
 def _start(folder: Path, world: World, hidden: Hidden, options: Options) -> None:
-    """Write the truth; recordings made with another one go."""
+    """Write the truth; recordings made with another one go, and the index of those there are."""
+    index = read_json(folder / FILE)
+    if index.pop("recordings", None) is not None:
+        write_json(folder / FILE, index)
     truth = {"options": asdict(options), "world": world.seed, **hidden.to_json()}
     path = folder / "truth" / "hidden.json"
     if path.exists() and read_json(path) == truth:

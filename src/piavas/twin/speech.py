@@ -149,15 +149,15 @@ def _babble(rng: Generator, seconds: float) -> tuple[list[Sound], list[_Phrase]]
             at += sum(sound.seconds for sound in said)
         phrases.append(_Phrase(start, at, tuple(accents)))
         breath = rng.random() < 0.3
-        pause = float(rng.uniform(0.45, 0.9) if breath else rng.uniform(0.15, 0.4))
+        pause = float(rng.uniform(0.5, 1.0) if breath else rng.uniform(0.2, 0.5))
         sounds.append(Sound(pause, VOWELS[8], breath=0.012 if breath else 0.0))
         at += pause
     return sounds, phrases
 
 
 def _syllable(rng: Generator, stressed: bool, *, last: bool) -> list[Sound]:
-    slow = (1.25 if stressed else 0.9) * (1.4 if last else 1.0)
-    loud = (1.0 if stressed else 0.7) * float(rng.uniform(0.75, 1.1)) * (0.7 if last else 1.0)
+    slow = (1.3 if stressed else 0.85) * (1.4 if last else 1.0)
+    loud = (1.0 if stressed else 0.5) * float(rng.uniform(0.75, 1.1)) * (0.7 if last else 1.0)
     said: list[Sound] = []
     if rng.random() < 0.9:
         said += ONSETS[rng.integers(len(ONSETS))]
