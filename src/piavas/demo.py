@@ -150,10 +150,10 @@ def _train(out: Path, seconds: float, seed: int) -> Refiner:
 def _evaluate(out: Path, refiner: Refiner, clips: list[Clip], seed: int) -> Outcome:
     from piavas.baselines import ENERGY_BASELINES, fit_energy
 
-    learn = [(clip.x_tx, clip.x_rx) for clip in clips if clip.split == "train"]
+    learn = [(clip.x_tx, _recorded(clip)) for clip in clips if clip.split == "train"]
     tests = [clip for clip in clips if clip.split == "test"][::3]
     refined = {c.name: refiner(c.x_sim, c.x_tx, pose=c.pose, source=c.source) for c in tests}
-    truth = {clip.name: clip.x_rx for clip in tests}
+    truth = {clip.name: _recorded(clip) for clip in tests}
     how: dict[str, Any] = {
         "sample_rate": RATE,
         "seed": seed,
@@ -161,16 +161,21 @@ def _evaluate(out: Path, refiner: Refiner, clips: list[Clip], seed: int) -> Outc
         "groups": {clip.name: clip.environment for clip in tests},
     }
     comparison = compare({c.name: c.x_sim for c in tests}, refined, truth, "avcloud", **how)
-    baselines = {}
-    for kind in ENERGY_BASELINES:
-        predict = fit_energy(kind, learn)
-        baselines[kind] = evaluate({c.name: predict(c.x_tx) for c in tests}, truth, **how)
+    baselines: dict[str, Table] = {}
+    for name in ENERGY_BASELINES:
+        predict = fit_energy(name, learn)
+        baselines[name] = evaluate({c.name: predict(c.x_tx) for c in tests}, truth, **how)
     comparison.save(out / "comparison.json")
     for clip in tests:
         for kind, sound in (("simulated", clip.x_sim), ("refined", refined[clip.name])):
             write_audio(out / "wav" / kind / f"{clip.name}.wav", to_full_scale(sound)[0], RATE)
         write_audio(out / "wav" / "recorded" / f"{clip.name}.wav", truth[clip.name], RATE)
     return Outcome(comparison, baselines, tests, refined)
+
+
+def _recorded(clip: Clip) -> NDArray[np.float32]:
+    assert clip.x_rx is not None  # the twin recorded every clip
+    return clip.x_rx
 
 
 def _report(

@@ -10,7 +10,7 @@ from piavas.geometry.fusion import Box
 from piavas.geometry.planes import Plane
 
 SNAP = 0.6  # voxels within which a vertex belongs to a plane
-TOLERANCES = (0.006, 0.008, 0.011, 0.015, 0.02, 0.03, 0.045, 0.065, 0.1)  # metres
+TOLERANCES = (0.004, 0.006, 0.008, 0.011, 0.015, 0.02, 0.03, 0.045, 0.065, 0.1)  # metres
 
 Triangles = tuple[NDArray[np.float64], NDArray[np.int32]]
 
@@ -50,7 +50,10 @@ def _vertex_normals(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> 
 
 
 def simplify(vertices: NDArray[np.float64], faces: NDArray[np.int32], budget: int) -> Triangles:
-    """Fewer triangles, still closed: the least tolerance that keeps to `budget`.
+    """Fewer triangles, still closed: tolerances rise until they keep to `budget`.
+
+    Each step starts from the last one's result: from the raw surface, a large tolerance leaves more
+    triangles than a small one, since edges collapse in the order in which they lie.
 
     Raises:
         GeometryError: the surface is not closed, or the budget is too small for it.
@@ -68,15 +71,15 @@ def simplify(vertices: NDArray[np.float64], faces: NDArray[np.int32], budget: in
             f"the surface is not closed: {solid.status()}", field="mesh", mend="take other voxels"
         )
     for tolerance in TOLERANCES:
-        less = solid.simplify(tolerance)
-        if less.num_tri() <= budget:
+        solid = solid.simplify(tolerance)
+        if solid.num_tri() <= budget:
             break
     else:
         raise GeometryError(
-            f"{less.num_tri()} triangles are left at {TOLERANCES[-1]:g} m",
+            f"{solid.num_tri()} triangles are left at {TOLERANCES[-1]:g} m",
             field="triangles",
             mend="allow more triangles or larger voxels",
         )
-    mesh = less.to_mesh()
+    mesh = solid.to_mesh()
     points = np.asarray(mesh.vert_properties)[:, :3].astype(np.float64)
     return points, np.asarray(mesh.tri_verts)[:, ::-1].astype(np.int32)
