@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from piavas.errors import MissingDependencyError
@@ -98,9 +99,7 @@ Way = Callable[[Path], Path]
 
 
 def _ways() -> list[tuple[str, Way]]:
-    downloads: list[tuple[str, Way]] = [
-        (url, lambda scratch, url=url: download(url, scratch)) for url in ADDRESSES
-    ]
+    downloads: list[tuple[str, Way]] = [(url, partial(download, url)) for url in ADDRESSES]
     return [("the system's libmysofa", system_file), ("apt-get download", from_apt), *downloads]
 
 

@@ -54,12 +54,21 @@ def doctor(json: bool = False) -> None:
         raise SystemExit(2)
 
 
-def install(what: tyro.conf.Positional[Literal["hrtf"]]) -> None:
+def install(
+    what: tyro.conf.Positional[Literal["hrtf", "steam-audio"]], archive: Path | None = None
+) -> None:
     """Put what is not part of the package into the user's data folder, checked by its hash.
 
     Args:
-        what: "hrtf" for the default head, MIT KEMAR.
+        what: "hrtf" for the default head, MIT KEMAR; "steam-audio" for Valve's library (181 MB to
+            download, of which one file is kept).
+        archive: the release of Steam Audio, where it is already here.
     """
-    from piavas.install import install_hrtf
+    if what == "hrtf":
+        from piavas.install import install_hrtf
 
-    console.print(f"{what}: {install_hrtf()}")
+        console.print(f"{what}: {install_hrtf()}")
+    else:
+        from piavas.install_steam import install_steam_audio
+
+        console.print(f"{what}: {install_steam_audio(archive=archive)}")

@@ -40,10 +40,10 @@ from piavas.acoustics.backends.steam_structs import (
 )
 from piavas.errors import MissingDependencyError, SimulationError
 from piavas.install import data_folder
+from piavas.install_steam import FOLDER
 
 VARIABLE = "PIAVAS_STEAM_AUDIO"
 """Environment variable that names the library, or a folder that it lies in."""
-FOLDER = "steam-audio"
 FILES = {"win32": "phonon.dll", "darwin": "libphonon.dylib"}
 NEWEST_MINOR = 31  # minors above this are not looked for
 MEND = (
