@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import tyro
 
-from piavas.cli import export, judge, learn, machine, room, sound
+from piavas.cli import export, judge, learn, listen, machine, room, sound
 from piavas.errors import PiavasError
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -24,6 +24,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "refine": learn.refine,
     "evaluate": judge.evaluate,
     "export": export.export,
+    "listen": listen.listen,
 }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from piavas.cli.listen import web
 from piavas.cli.tell import Verb, group, tell
 
 if TYPE_CHECKING:
@@ -160,5 +161,6 @@ EXPORTS: dict[str, Verb] = {
     "ambix": ambix,
     "gltf": gltf,
     "table": table,
+    "web": web,
 }
 export = group(EXPORTS, "Responses and rooms in the forms that other tools read.")
