@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from piavas.acoustics import Simulator
 from piavas.audio import Audio, read_audio
 from piavas.capture import Capture, Recording
+from piavas.capture.recordings import UNUSED
 from piavas.errors import DataError
 from piavas.refine import Clip
 from piavas.render import render
@@ -92,7 +93,8 @@ def cut(
         )
     for i in inside:
         at = slice(starts[i], starts[i] + size)
-        if not (dry[:, at].any() and wet[:, at].any()):
+        split = recording.splits[i] if recording.splits else recording.split
+        if split == UNUSED or not (dry[:, at].any() and wet[:, at].any()):
             continue
         yield Clip(
             name=f"{recording.name}-{i:04d}",
@@ -102,7 +104,7 @@ def cut(
             sample_rate=sample_rate,
             pose=recording.poses[i],
             source=recording.source,
-            split=recording.splits[i] if recording.splits else recording.split,
+            split=split,
             environment=recording.name,
         )
 

@@ -79,12 +79,12 @@ def _frame(top: fields.Record, entry: fields.Record, folder: Path, where: str) -
     file = folder / FILE
     both = {**top, **entry}
     image = _image(entry, folder, where)
-    camera = _intrinsics(both, image, file, where)
+    camera = read_intrinsics(both, image, file, where)
     own = entry.get("image_intrinsics")
     own_camera = None
     if own is not None:
         at = f"{where}image_intrinsics."
-        own_camera = _intrinsics(fields.record(own, file, at), image, file, at)
+        own_camera = read_intrinsics(fields.record(own, file, at), image, file, at)
     check_header(image, own_camera or camera, "colour")
     depth, label = (_side_image(entry, kind, folder, where, camera) for kind in ("depth", "label"))
     time = entry.get("time")
@@ -139,7 +139,18 @@ def _positive(
     return value
 
 
-def _intrinsics(source: fields.Record, image: Path, file: Path, where: str) -> Intrinsics:
+def read_intrinsics(source: fields.Record, image: Path, file: Path, where: str) -> Intrinsics:
+    """The camera that `source` of `file` states in nerfstudio's keys.
+
+    Args:
+        source: JSON object with `fl_x` or `camera_angle_x`, and so on.
+        image: whose header gives the size where `w` and `h` are not stated.
+        file: named in errors.
+        where: prefix of the fields named in errors.
+
+    Raises:
+        CaptureError: a field is missing or wrong, or the camera model is not supported.
+    """
     model = source.get("camera_model", "OPENCV")
     if model not in MODELS:
         raise CaptureError(

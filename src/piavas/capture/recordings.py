@@ -20,6 +20,8 @@ from piavas.errors import CaptureError
 from piavas.files import read_json, write_json
 
 SPLITS = ("train", "val", "test")
+UNUSED = "unused"
+"""What a pose is whose sound no split holds; the head was there all the same."""
 
 
 def read_recordings(path: Path) -> tuple[Recording, ...]:
@@ -44,7 +46,7 @@ def read_recordings(path: Path) -> tuple[Recording, ...]:
 
 def _recording(entry: fields.Record, path: Path, where: str) -> Recording:
     dry, wet, times, poses = (fields.need(entry, k, path, where) for k in _BULK)
-    split = _split(entry.get("split", "train"), path, f"{where}split")
+    split = _split(entry.get("split", "train"), SPLITS, path, f"{where}split")
     matrices = fields.items(poses, path, f"{where}poses")
     rising = fields.array(times, (len(matrices),), path, f"{where}times")
     if not (np.diff(rising) > 0).all():
@@ -66,10 +68,10 @@ def _recording(entry: fields.Record, path: Path, where: str) -> Recording:
     )
 
 
-def _split(value: Any, path: Path, field: str) -> str:
-    if value not in SPLITS:
+def _split(value: Any, known: tuple[str, ...], path: Path, field: str) -> str:
+    if value not in known:
         raise CaptureError(
-            f"{value!r} is no split", file=path, field=field, mend=f"one of {', '.join(SPLITS)}"
+            f"{value!r} is no split", file=path, field=field, mend=f"one of {', '.join(known)}"
         )
     return str(value)
 
@@ -82,7 +84,8 @@ def _splits(value: Any, count: int, path: Path, field: str) -> tuple[str, ...] |
         raise CaptureError(
             f"{len(names)} splits for {count} poses", file=path, field=field, mend="give one a pose"
         )
-    return tuple(_split(name, path, f"{field}[{i}]") for i, name in enumerate(names))
+    known = (*SPLITS, UNUSED)
+    return tuple(_split(name, known, path, f"{field}[{i}]") for i, name in enumerate(names))
 
 
 _BULK = ("dry", "wet", "times", "poses")

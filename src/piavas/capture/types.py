@@ -95,8 +95,8 @@ class Recording:
         times: `[n]` seconds at which the head was at `poses`.
         poses: `[n, 4, 4]`.
         split: "train", "val" or "test".
-        splits: the split of each pose, where one recording holds several; None where `split`
-            holds for all.
+        splits: the split of each pose, or "unused", where one recording holds several; None
+            where `split` holds for all.
     """
 
     name: str
