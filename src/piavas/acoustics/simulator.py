@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from piavas import __version__
 from piavas.acoustics.ambisonics import to_head
 from piavas.acoustics.backends import BACKENDS, NATIVE
 from piavas.acoustics.bands import EXACT_BANDS
@@ -241,6 +242,8 @@ class Simulator:
             options["hrtf"] = {"name": listener.hrtf.name, "sha256": listener.hrtf.digest}
         return {
             **options,
+            "version": __version__,
+            "deterministic": True,
             "duration": how.duration,
             "speed_of_sound": self.speed,
             "segments": len(field.segments),
