@@ -5,15 +5,24 @@ Every function returns a `Plot`, a matplotlib figure that shows itself in a note
 """
 
 from piavas.plot.decays import decay, decay_curves
+from piavas.plot.directions import directions
 from piavas.plot.dollhouse import mesh_picture
+from piavas.plot.echograms import EarlyPath, early_paths, echogram
+from piavas.plot.fields import field_map, field_values
 from piavas.plot.maps import room_map
 from piavas.plot.spectra import spectrogram
 from piavas.plot.style import Plot
 
 __all__ = [
+    "EarlyPath",
     "Plot",
     "decay",
     "decay_curves",
+    "directions",
+    "early_paths",
+    "echogram",
+    "field_map",
+    "field_values",
     "mesh_picture",
     "room_map",
     "spectrogram",

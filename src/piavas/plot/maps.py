@@ -45,6 +45,13 @@ def draw_section(ax: Axes, mesh: Mesh | Scene, poses: Sequence[Array], theme: Th
     ax.update_datalim(mesh.vertices[:, :2])
 
 
+def map_size(points: Array, beside: float = 0.9, least: float = 5.6) -> tuple[float, float]:
+    """Inches of a figure that fits a map of `points` `[n, 2]`, with room for labels beside it."""
+    span = np.maximum(np.ptp(points, axis=0) if len(points) else np.ones(2), 0.5)
+    scale = min(6.2 / span[0], 4.8 / span[1])
+    return max(float(span[0] * scale) + beside, least), float(span[1] * scale) + 1.0
+
+
 def _draw_poses(ax: Axes, poses: Array, color: str, marker: str, label: str) -> None:
     at, ahead = poses[:, :2, 3], -poses[:, :2, 2]
     ends = at + 0.18 * ahead
@@ -139,7 +146,12 @@ def room_map(
     """
     poses = [p for p in (train, held_out) if p is not None and len(p)]
     with themed(dark) as theme:
-        figure = Plot(figsize=(7.2, 5.4))
+        corners = [] if mesh is None else [mesh.vertices[:, :2]]
+        places = [np.reshape(place, (-1, 3))[:, :2] for place in sources.values()]
+        heads = [p[:, :2, 3] for p in poses]
+        figure = Plot(
+            figsize=map_size(np.concatenate([np.empty((0, 2)), *corners, *heads, *places]))
+        )
         ax = figure.subplots()
         if mesh is not None:
             draw_section(ax, mesh, poses, theme)
