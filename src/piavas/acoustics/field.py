@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piavas.acoustics.echogram import Arrivals
-from piavas.acoustics.gather import Balls, Hits, gather, place_balls
+from piavas.acoustics.gather import Hits, Places, gather, place_balls
 from piavas.acoustics.patches import Patches, face_normals, find_patches
 from piavas.acoustics.paths import Paths, candidates, direct_paths, join, reflected_paths
 from piavas.acoustics.trace import Segments, launch_directions, trace
@@ -143,13 +143,13 @@ class Field:
         )
         return join(direct, mirrored)
 
-    def balls(self, heads: NDArray[np.float64]) -> Balls:
+    def balls(self, heads: NDArray[np.float64]) -> Places:
         """Where the late sound of `heads` `[l, 3]` is gathered."""
         return place_balls(self.room.caster, heads)
 
-    def hits(self, balls: Balls) -> list[Hits]:
+    def hits(self, places: Places) -> list[Hits]:
         """The late sound that passes each listener."""
-        return gather(self.segments, balls)
+        return gather(self.segments, places)
 
 
 def trace_field(

@@ -19,18 +19,19 @@ from numpy.typing import NDArray
 from piavas.acoustics.trace import Segments, launch_directions
 from piavas.rays import RayCaster
 
-LARGEST_BALL = 0.5  # metres
-SMALLEST_BALL = 0.15  # metres under which a freer place nearby is taken instead
+NEAR = 0.5  # metres: the largest ball about a head, for young sound
+WIDE = 1.25  # metres: the largest ball that holds the head, for old sound
 FEELERS = 128
+STEPS = 6  # by which a wide ball grows
 BLOCK = 2048  # segments tested at a time
 
 
 @dataclass(frozen=True)
 class Balls:
-    """Where the late sound of each listener is gathered.
+    """Free balls in which sound is gathered.
 
     Args:
-        centre: `[l, 3]` metres: the head, or the freest place near it when it is against a wall.
+        centre: `[l, 3]` metres.
         radius: `[l]` metres.
     """
 
@@ -38,7 +39,18 @@ class Balls:
     radius: NDArray[np.float64]
 
 
-def _clearance(caster: RayCaster, points: NDArray[np.float64]) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Places:
+    """Where the late sound of each listener is gathered: young in small balls, old in wide ones.
+
+    Old sound has met so many surfaces that it differs little over a metre within sight.
+    """
+
+    near: Balls
+    wide: Balls
+
+
+def _feel(caster: RayCaster, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distances `[n, FEELERS]` to the surfaces about each of `points` `[n, 3]`."""
     feelers = launch_directions(FEELERS, 0)
     origins = np.repeat(points, FEELERS, axis=0)
@@ -46,28 +58,42 @@ def _clearance(caster: RayCaster, points: NDArray[np.float64]) -> NDArray[np.flo
     return np.minimum(distance, 10.0).reshape(len(points), FEELERS)
 
 
-def place_balls(caster: RayCaster, heads: NDArray[np.float64]) -> Balls:
-    """The largest free balls up to half a metre about `heads` `[l, 3]`.
+def place_balls(caster: RayCaster, heads: NDArray[np.float64]) -> Places:
+    """The largest free balls that hold `heads` `[l, 3]`.
 
-    A head nearer than 15 cm to a surface gives too small a ball: then the freest of some places
-    in sight and within 30 cm stands for it. The late field changes little over that way.
+    A ball grows by moving away from the surfaces that it nearly touches, as long as the head stays
+    well inside of it: so it never leaves the air about the head. The near ball stays on the head
+    unless that is so close to a surface that the ball would be smaller than a third of `NEAR`.
     """
-    around = _clearance(caster, heads)
+    ways = launch_directions(FEELERS, 0)
+    around = _feel(caster, heads)
     centre, radius = heads.copy(), around.min(axis=1)
-    feelers = launch_directions(FEELERS, 0)
-    for i in np.flatnonzero(radius < SMALLEST_BALL):
-        step = np.minimum(0.3, 0.5 * around[i])[:, None]
-        places = heads[i] + step * feelers
-        freedom = _clearance(caster, places).min(axis=1)
-        best = int(np.argmax(freedom))
-        if freedom[best] > radius[i]:
-            centre[i], radius[i] = places[best], freedom[best]
-    return Balls(centre, np.clip(0.95 * radius, 0.02, LARGEST_BALL))
+    near = Balls(centre, radius)
+    for _ in range(STEPS):
+        touching = around < (1.2 * radius + 0.02)[:, None]
+        away = -(touching.astype(np.float64) @ ways)
+        away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
+        moved = centre + np.minimum(0.5 * radius + 0.05, 0.9 * radius)[:, None] * away
+        felt = _feel(caster, moved)
+        free = felt.min(axis=1)
+        holds = np.linalg.norm(moved - heads, axis=1) < 0.8 * free
+        better = (free > radius) & holds & (radius < WIDE)
+        centre = np.where(better[:, None], moved, centre)
+        radius = np.where(better, free, radius)
+        around = np.where(better[:, None], felt, around)
+    tight = near.radius < NEAR / 3
+    near = Balls(
+        np.where(tight[:, None], centre, near.centre), np.where(tight, radius, near.radius)
+    )
+    return Places(
+        Balls(near.centre, np.clip(0.95 * near.radius, 0.02, NEAR)),
+        Balls(centre, np.clip(0.95 * radius, 0.02, WIDE)),
+    )
 
 
 @dataclass(frozen=True)
 class Hits:
-    """Segments that cross the ball of one listener.
+    """Segments that cross the balls of one listener.
 
     Args:
         segment: `[h]` index.
@@ -137,12 +163,9 @@ def _cross(origin, direction, length, centre, radius, block, listener, segment, 
     return found
 
 
-def gather(segments: Segments, balls: Balls) -> list[Hits]:
-    """The segments through each ball, with weights 4 pi chord / (rays volume).
-
-    A unit source has p² = 1/r² and its N rays a fluence of N/(4 pi r²): hence the factor 4 pi / N.
-    """
-    columns = (segments.origin.T, segments.direction.T, segments.length)
+def _through(segments: Segments, part: slice, balls: Balls) -> tuple[NDArray, ...]:
+    """Listener, segment, chord and way of each crossing of `part` of the segments."""
+    columns = (segments.origin.T[:, part], segments.direction.T[:, part], segments.length[part])
     centre, radius = balls.centre.astype(np.float32), balls.radius.astype(np.float32)
     room = 4096 * len(radius)
     while True:
@@ -152,11 +175,26 @@ def gather(segments: Segments, balls: Balls) -> list[Hits]:
         if found <= room:
             break
         room = found
-    order = np.argsort(listener[:found], kind="stable")
-    segment, chord, along = segment[order], chord[order], along[order]
+    listener, chord = listener[:found], chord[:found]
     volume = 4 / 3 * np.pi * balls.radius**3
-    scale = (4 * np.pi / (segments.rays * volume)).astype(np.float32)[listener[order]]
-    weight = scale * chord * segments.weight[segment]
-    distance = np.maximum(segments.travelled[segment] + along, 0)
-    starts = np.searchsorted(listener[order], np.arange(len(radius) + 1))
+    weight = chord * (4 * np.pi / (segments.rays * volume)).astype(np.float32)[listener]
+    return listener, segment[:found] + np.int32(part.start), weight, along[:found]
+
+
+def gather(segments: Segments, places: Places) -> list[Hits]:
+    """The segments through each ball, with weights 4 pi chord / (rays volume).
+
+    A unit source has p² = 1/r² and its N rays a fluence of N/(4 pi r²): hence the factor 4 pi / N.
+    """
+    parts = zip(
+        _through(segments, slice(0, segments.young), places.near),
+        _through(segments, slice(segments.young, len(segments)), places.wide),
+        strict=True,
+    )
+    listener, segment, weight, along = (np.concatenate(part) for part in parts)
+    order = np.argsort(listener, kind="stable")
+    segment = segment[order]
+    weight = weight[order] * segments.weight[segment]
+    distance = np.maximum(segments.travelled[segment] + along[order], 0)
+    starts = np.searchsorted(listener[order], np.arange(len(places.near.radius) + 1))
     return [Hits(segment[a:b], weight[a:b], distance[a:b]) for a, b in pairwise(starts)]

@@ -157,7 +157,10 @@ class Hrtf:
             cross += weight @ (ears[0] * ears[1].conj())
         scale = np.sqrt(np.maximum(left * right, np.finfo(float).tiny))
         return DiffuseSpectrum(
-            np.arange(size // 2 + 1) * (self.sample_rate / size), left, right, cross / scale
+            np.asarray(np.fft.rfftfreq(size, 1 / self.sample_rate), dtype=np.float64),
+            left,
+            right,
+            cross / scale,
         )
 
 

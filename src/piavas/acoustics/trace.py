@@ -12,6 +12,7 @@ correspondingly more. That keeps the mean, and the number of rays in the window 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,8 @@ from piavas.rays import RayCaster
 from piavas.scene import Scene, Source
 
 CUT = 1e-8  # a ray ends when every band has lost 80 dB
-FULL = 35.0  # metres that rays travel before they are thinned: about a tenth of a second
+FULL = 70.0  # metres that rays travel before they are thinned: a fifth of a second
+OLD = 20.0  # metres after which sound differs little from place to place
 BATCHES = 16
 
 F32 = NDArray[np.float32]
@@ -40,6 +42,7 @@ class Segments:
         energy: `[s, 9]` share of the ray's energy that is left in each band.
         weight: `[s]` how many rays the piece stands for, since others of its age were dropped.
         ray: `[s]` index of the ray.
+        young: number of segments that start less than `OLD` metres from the source; they lead.
         launch: `[rays, 3]` unit vectors in which the rays left.
         batch: `[rays]` batch of each ray, from 0 to `BATCHES` - 1.
         sequences: `[n, order]` patches met by mirrored-only paths, -1 after their end.
@@ -54,6 +57,7 @@ class Segments:
     energy: F32
     weight: F32
     ray: NDArray[np.int32]
+    young: int
     launch: F32
     batch: NDArray[np.int16]
     sequences: NDArray[np.int32]
@@ -71,21 +75,37 @@ class Segments:
     def join(self, more: Segments) -> Segments:
         """These and `more`, of other rays of the same source, as if traced at once."""
         share = self.rays / (self.rays + more.rays)
-        columns = {
-            name: np.concatenate([getattr(self, name), getattr(more, name)])
-            for name in (
-                "origin", "direction", "length", "travelled", "energy", "weight", "launch", "batch",
-            )
-        }  # fmt: skip
-        columns["origin"] = np.asfortranarray(columns["origin"])
-        columns["direction"] = np.asfortranarray(columns["direction"])
-        return Segments(
-            **columns,
-            ray=np.concatenate([self.ray, more.ray + np.int32(self.rays)]),
+        launch = np.concatenate([self.launch, more.launch])
+        columns = [
+            np.concatenate([getattr(self, name), getattr(more, name)])
+            for name in ("origin", "direction", "length", "travelled", "energy", "weight")
+        ]
+        return _arranged(
+            [*columns, np.concatenate([self.ray, more.ray + np.int32(self.rays)])],
+            launch=launch,
+            batch=np.concatenate([self.batch, more.batch]),
             sequences=np.unique(np.concatenate([self.sequences, more.sequences]), axis=0),
             escaped=share * self.escaped + (1 - share) * more.escaped,
             mean_free_path=share * self.mean_free_path + (1 - share) * more.mean_free_path,
         )
+
+
+def _arranged(columns: list[NDArray], **rest: Any) -> Segments:
+    """Segments, young ones first, points and directions by coordinate as kernels read them."""
+    old = columns[3] >= OLD
+    order = np.argsort(old, kind="stable")
+    origin, direction, length, travelled, energy, weight, ray = (c[order] for c in columns)
+    return Segments(
+        origin=np.asfortranarray(origin),
+        direction=np.asfortranarray(direction),
+        length=length,
+        travelled=travelled,
+        energy=energy,
+        weight=weight,
+        ray=ray,
+        young=int(len(old) - old.sum()),
+        **rest,
+    )
 
 
 def launch_directions(rays: int, *seed: int) -> NDArray[np.float64]:
@@ -211,17 +231,8 @@ def trace(
         )  # fmt: skip
         wave = wave if alive.all() else wave.keep(alive)
         bounce += 1
-    origin, ahead, length, travelled, energy, weight, ray = (
-        np.concatenate(column) for column in zip(*pieces, strict=True)
-    )
-    return Segments(
-        origin=np.asfortranarray(origin),  # by coordinate, for kernels
-        direction=np.asfortranarray(ahead),
-        length=length,
-        travelled=travelled,
-        energy=energy,
-        weight=weight,
-        ray=ray,
+    return _arranged(
+        [np.concatenate(column) for column in zip(*pieces, strict=True)],
         launch=launch,
         batch=batch,
         sequences=np.unique(sequence[sequence[:, 0] >= 0], axis=0),
