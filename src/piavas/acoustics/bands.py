@@ -26,12 +26,13 @@ def band_weights(size: int, sample_rate: int) -> NDArray[np.float64]:
 
     The shares of a bin sum to 1, so that noises filtered by their roots add in energy without
     gap or overlap. Neighbours cross over in the middle between band centres with a sin² slope of
-    one third of an octave; the lowest band takes all below it, the highest all above.
+    one twelfth of an octave: a wider one lets the slower decay of a neighbour take over the tail
+    of a band's edge. The lowest band takes all below it, the highest all above.
     """
     f = np.fft.rfftfreq(size, 1 / sample_rate)
     octave = _octaves(f)
     edges = np.arange(len(OCTAVE_BANDS) - 1) + 0.5
-    ramp = np.clip((octave[None] - edges[:, None]) * 3 + 0.5, 0, 1)
+    ramp = np.clip((octave[None] - edges[:, None]) * 12 + 0.5, 0, 1)
     above = np.sin(0.5 * np.pi * ramp) ** 2
     steps = np.concatenate([np.ones((1, f.size)), above, np.zeros((1, f.size))])
     return np.asarray(steps[:-1] - steps[1:])
