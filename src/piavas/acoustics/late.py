@@ -65,7 +65,7 @@ def _in_bands(spectra: NDArray, length: int, sample_rate: int) -> F32:
     """`[2, c, f]` spectra split by the power-complementary bank: `[9, c, length]`.
 
     Bands take turns with the two sets: neighbours cross over, and only independent noises add in
-    energy there (of one noise an octave band would come out 10 log10(1 + 2 / 3 pi) = .84 dB loud).
+    energy there; of one noise they would add in amplitude and come out loud.
     """
     root = np.sqrt(band_weights(length, sample_rate))
     turn = np.arange(BANDS) % 2
