@@ -21,7 +21,7 @@ FIELD_OF_VIEW = 75.0  # degrees across
 FARTHEST = 8.0  # metres that the depth sensor reaches
 DROPOUTS = 0.002  # share of pixels it loses
 MANIFEST = "twin.json"
-QUALITIES = ("fast",)
+QUALITIES = ("fast", "path")
 
 
 def lens(width: int, height: int) -> Intrinsics:
@@ -53,7 +53,7 @@ def generate_capture(
         height: likewise.
         depth_noise: standard deviation of depth at 1 m in metres; it grows as the square.
         rooms: 2 to 4; None draws the number.
-        quality: "fast" shades rays.
+        quality: "fast" shades rays, "path" traces paths of light.
 
     Raises:
         CaptureError: sizes or counts out of range, or an unknown quality.
@@ -79,7 +79,7 @@ def generate_capture(
     }
     keep = (folder / MANIFEST).exists() and read_json(folder / MANIFEST) == options
     write_json(folder / MANIFEST, options)
-    camera = Camera(world, lens(width, height))
+    camera = _camera(world, lens(width, height), quality)
     poses = walk(world, frames)
     for i, pose in enumerate(track(poses, "photograph")):
         if not (keep and all(path.exists() for path in _paths(folder, i))):
@@ -87,6 +87,14 @@ def generate_capture(
     world.save(folder / "truth")
     write_index(folder, poses, lens(width, height))
     return world
+
+
+def _camera(world: World, intrinsics: Intrinsics, quality: str) -> Camera:
+    if quality == "fast":
+        return Camera(world, intrinsics)
+    from piavas.twin.path import PathCamera
+
+    return PathCamera(world, intrinsics)
 
 
 def write_index(

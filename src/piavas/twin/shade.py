@@ -13,7 +13,7 @@ from piavas.rays import RayCaster
 from piavas.twin.finishes import MATERIALS, srgb
 from piavas.twin.openings import GLASS
 from piavas.twin.sky import outside
-from piavas.twin.smooth import smooth
+from piavas.twin.smooth import STEPS, smooth
 from piavas.twin.textures import look_up
 from piavas.twin.world import World
 
@@ -28,6 +28,7 @@ AMBIENT = 0.42
 CREVICE = 0.7  # metres within which near surfaces darken a corner
 FEELERS = 6
 EXPOSURE = 1.05
+CONTRAST = 1.12
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,23 @@ class Shot:
     image: NDArray[np.uint8]
     depth: F64
     label: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the rays of the pixels meet.
+
+    Args:
+        place: `[n, 3]` metres.
+        face: `[n]` of the world's mesh.
+        way: `[n, 3]` unit vectors.
+        depth: `[n]` z-depth in metres.
+    """
+
+    place: F64
+    face: NDArray[np.int64]
+    way: F64
+    depth: F64
 
 
 class Camera:
@@ -72,21 +90,26 @@ class Camera:
         x, y = (u - lens.cx) / lens.fx, -(v - lens.cy) / lens.fy
         return np.stack([x, y, -np.ones(u.shape)], axis=-1).reshape(-1, 3)
 
+    def see(self, pose: F64) -> Seen:
+        """What the pixels' rays meet from `pose` `[4, 4]`."""
+        way = self._rays @ pose[:3, :3].T
+        length = np.linalg.norm(way, axis=1)
+        way = way / length[:, None]
+        start = np.broadcast_to(pose[:3, 3], way.shape)
+        distance, face = self.caster.closest(start, way)
+        return Seen(pose[:3, 3] + distance[:, None] * way, face, way, distance / length)
+
     def shoot(self, pose: F64, seed: int) -> Shot:
         """The view from `pose` `[4, 4]`; `seed` of its grain and soft shadows."""
         generator = np.random.default_rng([self.world.seed, seed, 3])
-        way = self._rays @ pose[:3, :3].T
-        length = np.linalg.norm(way, axis=1)
-        start = np.broadcast_to(pose[:3, 3], way.shape)
-        distance, face = self.caster.closest(start, way / length[:, None])
-        place = pose[:3, 3] + distance[:, None] * way / length[:, None]
+        seen = self.see(pose)
         shape = (self.lens.height, self.lens.width)
-        light = self._shade(place, face, way / length[:, None], generator)
-        return Shot(
-            self._develop(light.reshape(*shape, 3), generator),
-            (distance / length).reshape(shape),
-            self.labels[face].reshape(shape).astype(np.uint8),
-        )
+        light = self._shade(seen.place, seen.face, seen.way, generator)
+        image = self._develop(light.reshape(*shape, 3), generator)
+        return Shot(image, seen.depth.reshape(shape), self._label(seen.face))
+
+    def _label(self, face: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self.labels[face].reshape(self.lens.height, self.lens.width).astype(np.uint8)
 
     def _shade(
         self, place: F64, face: NDArray[np.int64], way: F64, generator: np.random.Generator
@@ -111,11 +134,10 @@ class Camera:
         out[pane] = outside(way[pane], self.world.seed)
         return np.asarray(out)
 
-    def _smooth(self, light: F64, place: F64, normal: F64) -> F64:
+    def _smooth(self, light: F64, place: F64, normal: F64, steps: tuple[int, ...] = STEPS) -> F64:
         shape = (self.lens.height, self.lens.width, -1)
-        return smooth(light.reshape(shape), place.reshape(shape), normal.reshape(shape)).reshape(
-            len(light), -1
-        )
+        value, points, way = (a.reshape(shape) for a in (light, place, normal))
+        return smooth(value, points, way, steps).reshape(light.shape)
 
     def _albedo(self, place: F64, normal: F64, finish: NDArray[np.int32]) -> F64:
         out = self.colours[finish].copy()
@@ -190,7 +212,7 @@ class Camera:
         mapped = exposed * (1 + exposed / 6.0) / (1 + exposed)
         v, u = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j]
         mapped *= (1 - 0.1 * (u**2 + v**2))[..., None]
-        mapped = np.clip(mapped * 1.25, 0, 1)
+        mapped = np.clip(mapped * 1.25, 0, 1) ** CONTRAST
         coded = np.where(mapped <= 0.0031308, 12.92 * mapped, 1.055 * mapped ** (1 / 2.4) - 0.055)
         grain = generator.normal(0, 0.006, (h, w, 1))
         return np.clip(np.round(255 * (coded + grain)), 0, 255).astype(np.uint8)

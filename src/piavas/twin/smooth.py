@@ -14,15 +14,16 @@ PLANE = 0.02  # metres off the tangent plane at which a neighbour's weight falls
 STEPS = (1, 2, 4, 8)
 
 
-def smooth(value: F64, place: F64, normal: F64) -> F64:
+def smooth(value: F64, place: F64, normal: F64, steps: tuple[int, ...] = STEPS) -> F64:
     """`value` `[h, w, c]` averaged over neighbours on the same surface.
 
     Args:
         value: what to smooth.
         place: `[h, w, 3]` points seen, metres.
         normal: `[h, w, 3]` unit normals there.
+        steps: pixels between neighbours, pass by pass.
     """
-    for step in STEPS:
+    for step in steps:
         total, weight = value.copy(), np.ones(value.shape[:2])
         for dy in (-step, 0, step):
             for dx in (-step, 0, step):
