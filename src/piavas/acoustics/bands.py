@@ -41,8 +41,12 @@ def band_weights(size: int, sample_rate: int) -> NDArray[np.float64]:
 @lru_cache(maxsize=16)
 def interpolation(size: int, sample_rate: int) -> NDArray[np.float64]:
     """Weights `[9, size // 2 + 1]` that draw a line over log-frequency through band values."""
-    f = np.fft.rfftfreq(size, 1 / sample_rate)
-    octave = np.clip(_octaves(f), 0, len(OCTAVE_BANDS) - 1)
+    return between_bands(np.fft.rfftfreq(size, 1 / sample_rate))
+
+
+def between_bands(frequency: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Weights `[9, f]` of band values at `frequency` `[f]` in hertz: a line over log-frequency."""
+    octave = np.clip(_octaves(np.asarray(frequency)), 0, len(OCTAVE_BANDS) - 1)
     return np.asarray(np.maximum(0, 1 - np.abs(octave[None] - np.arange(9)[:, None])))
 
 

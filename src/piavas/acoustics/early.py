@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from piavas.acoustics.bands import interpolation, minimum_phase
 from piavas.acoustics.paths import Paths
+from piavas.acoustics.utd import diffract
 
 PREROLL = 32  # samples before an arrival over which its band limit may ring
 FADE_IN = 16  # of them faded in
@@ -39,22 +40,33 @@ class Receiver:
 
 
 def path_spectra(
-    paths: Paths, air_db: NDArray[np.float64], size: int, sample_rate: int
+    paths: Paths, air_db: NDArray[np.float64], size: int, sample_rate: int, speed: float
 ) -> NDArray[np.complex128]:
-    """Minimum-phase spectra `[p, size // 2 + 1]` of band gains and air, without delay.
+    """Spectra `[p, size // 2 + 1]` of the paths without their delay.
+
+    Band gains and air have minimum phase; diffraction has the phase of its coefficients.
 
     Args:
         paths: the paths.
         air_db: `[size // 2 + 1]` attenuation of air in dB/m at each bin.
         size: of the FFT.
         sample_rate: hertz.
+        speed: of sound, m/s.
     """
-    log_gain = np.log(np.maximum(np.abs(paths.gain), QUIET)) @ interpolation(size, sample_rate)
+    between = interpolation(size, sample_rate)
+    log_gain = np.log(np.maximum(np.abs(paths.gain), QUIET)) @ between
     log_air = -np.log(10) / 20 * paths.length[:, None] * air_db
     # A directivity may be negative behind its null; the sign of the loudest band stands for all.
     loudest = np.abs(paths.gain).argmax(axis=1)
     sign = np.sign(np.take_along_axis(paths.gain, loudest[:, None], axis=1))
-    return np.asarray(sign * minimum_phase(log_gain + log_air))
+    out = np.asarray(sign * minimum_phase(log_gain + log_air))
+    bent = np.flatnonzero(paths.bend >= 0)
+    if len(bent):
+        row, part = paths.bend[bent], out[bent]
+        bends = paths.bends
+        diffract(part, bends.wedge[row], bends.face[row], sample_rate=sample_rate, speed=speed)
+        out[bent] = part
+    return out
 
 
 def _fades(size: int) -> NDArray[np.float64]:
@@ -90,7 +102,7 @@ def early(
         return out[:, PREROLL:]
     size = 1 << int(np.ceil(np.log2(receiver.taps + 384)))
     f = np.fft.rfftfreq(size, 1 / sample_rate)
-    spectra = path_spectra(paths, air_db(f), size, sample_rate)
+    spectra = path_spectra(paths, air_db(f), size, sample_rate, speed)
     delay = paths.length / speed * sample_rate - receiver.lead
     whole = np.floor(delay).astype(np.int64)
     shift = delay - whole + PREROLL

@@ -61,7 +61,7 @@ def _neighbours(faces: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.stack([owner[:-1][same], owner[1:][same]], axis=1)
 
 
-def _weld(scene: Scene) -> NDArray[np.int32]:
+def weld(scene: Scene) -> NDArray[np.int32]:
     """Faces over vertices merged at a tenth of a millimetre: scans repeat them."""
     key = np.round(scene.vertices * 1e4).astype(np.int64)
     _, index = np.unique(key, axis=0, return_inverse=True)
@@ -81,7 +81,7 @@ def find_patches(scene: Scene, minimum_area: float = 0.1) -> Patches:
     """
     normal, area = face_normals(scene), triangle_areas(scene.vertices, scene.faces)
     centre = scene.vertices[scene.faces].mean(axis=1)
-    a, b = _neighbours(_weld(scene)).T
+    a, b = _neighbours(weld(scene)).T
     gap = np.einsum("ij,ij->i", centre[b] - centre[a], normal[a])
     back = np.einsum("ij,ij->i", centre[b] - centre[a], normal[b])
     joined = (

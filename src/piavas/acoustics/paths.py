@@ -7,13 +7,14 @@ listener, and rays confirm that every reflection point lies on its patch and not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from piavas.acoustics.patches import Patches
+from piavas.acoustics.utd import WIDTH, band_coefficients
 from piavas.rays import RayCaster
 from piavas.scene import OCTAVE_BANDS, Scene, Source
 
@@ -21,6 +22,25 @@ ON_PATCH = 2e-3  # metres by which a confirmed point may miss its place
 EDGE = 1e-7  # metres within which a point lies on two mirrors
 SAME_IMAGE = 1e-3  # metres within which two sequences have the same image
 MIRRORS_TO_PAIR = 48  # with no more mirrors than this, every pair is a candidate
+
+
+@dataclass(frozen=True)
+class Bends:
+    """What edges do to paths, at any frequency; see `piavas.acoustics.utd`.
+
+    Args:
+        wedge: `[b, 2, WIDTH]` the one or two bends of a path.
+        face: `[b, 2, 2, 9]` pressure factors of the faces o and n of each bend.
+    """
+
+    wedge: NDArray[np.float64]
+    face: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.wedge)
+
+
+NO_BENDS = Bends(np.zeros((0, 2, WIDTH)), np.zeros((0, 2, 2, len(OCTAVE_BANDS))))
 
 
 @dataclass(frozen=True)
@@ -32,24 +52,58 @@ class Paths:
         order: `[p]` number of reflections; 0 is the direct sound.
         length: `[p]` metres.
         arrival: `[p, 3]` unit vectors of propagation at the listener, world.
-        gain: `[p, 9]` pressure at the listener without air absorption, 1/length included.
+        leaving: `[p, 3]` unit vectors of propagation at the source.
+        gain: `[p, 9]` pressure at the listener without air absorption, its spreading included;
+            a diffracted path has its coefficients, in sqrt(m) each, on top.
         sequence: `[p, order]` patches met, -1 after the end.
+        bend: `[p]` row of `bends` for diffracted paths, -1 for straight ones.
+        bends: of all paths.
     """
 
     listener: NDArray[np.int32]
     order: NDArray[np.int32]
     length: NDArray[np.float64]
     arrival: NDArray[np.float64]
+    leaving: NDArray[np.float64]
     gain: NDArray[np.float64]
     sequence: NDArray[np.int32]
+    bend: NDArray[np.int32]
+    bends: Bends = NO_BENDS
 
     def __len__(self) -> int:
         return len(self.length)
 
+    def take(self, rows: NDArray | slice) -> Paths:
+        """Those of `rows`."""
+        columns = {name: value[rows] for name, value in vars(self).items() if name != "bends"}
+        return Paths(**columns, bends=self.bends)
+
     def of(self, listener: int) -> Paths:
         """The paths of one listener."""
         low, high = np.searchsorted(self.listener, [listener, listener + 1])
-        return Paths(*(value[low:high] for value in vars(self).values()))
+        return self.take(slice(low, high))
+
+    def backwards(self, sources: list[Source]) -> Paths:
+        """These paths of an omnidirectional source, run from their listeners, `sources`, to it.
+
+        Sound takes the same ways with the same losses in either direction. The result's `listener`
+        still counts the `sources`; its sequences are those of the paths as they were.
+        """
+        leaving = -self.arrival
+        pressure = [
+            source.pressure(leaving[slice(*np.searchsorted(self.listener, [i, i + 1]))])
+            for i, source in enumerate(sources)
+        ]
+        gain = self.gain * np.concatenate(pressure)
+        return replace(self, arrival=-self.leaving, leaving=leaving, gain=gain)
+
+    def magnitude(self, speed: float) -> NDArray[np.float64]:
+        """Pressure `[p, 9]` at the listener, diffraction included, without air absorption."""
+        out = np.abs(self.gain)
+        bent = np.flatnonzero(self.bend >= 0)
+        row = self.bend[bent]
+        out[bent] *= band_coefficients(self.bends.wedge[row], self.bends.face[row], speed)
+        return out
 
 
 def candidates(found: NDArray[np.int32], patches: Patches, order: int) -> NDArray[np.int32]:
@@ -150,12 +204,20 @@ def _unfold_all(
 
 
 def _confirm(
-    caster: RayCaster, source: NDArray, heads: NDArray, count: NDArray, todo: _Unfolded
+    caster: RayCaster,
+    patches: Patches,
+    source: NDArray,
+    heads: NDArray,
+    sequences: NDArray,
+    todo: _Unfolded,
 ) -> NDArray[np.bool_]:
-    """Which unfolded sequences are paths: each leg reaches its point, the last sees the source."""
+    """Which unfolded sequences are paths: each leg reaches its point, the last sees the source.
+
+    What a leg reaches is one of the path's own mirrors; on an edge it may be the next one.
+    """
     good = np.ones(len(todo.listener), np.bool_)
     at = heads[todo.listener]
-    number = count[todo.sequence]
+    number = (sequences >= 0).sum(axis=1)[todo.sequence]
     for k in range(todo.points.shape[1] - 1, -1, -1):
         row = np.flatnonzero(good & (number > k))
         if not len(row):
@@ -165,10 +227,12 @@ def _confirm(
         row, way, far = row[far > ON_PATCH], way[far > ON_PATCH], far[far > ON_PATCH]
         ahead = way / far[:, None]
         lift = np.minimum(1e-4, 0.5 * far)
-        distance, _ = caster.closest(at[row] + lift[:, None] * ahead, ahead)
-        good[row] = np.abs(distance + lift - far) < ON_PATCH
-        met = number > k
-        at[met] = todo.points[met, k]
+        distance, face = caster.closest(at[row] + lift[:, None] * ahead, ahead)
+        met = patches.of_face[np.maximum(face, 0)]
+        own = (sequences[todo.sequence[row]] == met[:, None]).any(axis=1)
+        good[row] = own & (np.abs(distance + lift - far) < ON_PATCH)
+        stopped = number > k
+        at[stopped] = todo.points[stopped, k]
     row = np.flatnonzero(good)
     good[row] = caster.visible(at[row], np.broadcast_to(source, (len(row), 3)))
     return good
@@ -196,7 +260,7 @@ def reflected_paths(
     count = (sequences >= 0).sum(axis=1)
     image = images(sequences, patches, source.position)
     todo = _unfold_all(heads, image, sequences, count, patches)
-    good = _confirm(caster, source.position, heads, count, todo)
+    good = _confirm(caster, patches, source.position, heads, sequences, todo)
     listener, which, points = todo.listener[good], todo.sequence[good], todo.points[good]
     keep = _once(listener, image[which, -1])
     listener, which, points = listener[keep], which[keep], points[keep]
@@ -210,19 +274,27 @@ def reflected_paths(
         count[which].astype(np.int32),
         length,
         way / length[:, None],
+        leaving,
         gain / length[:, None],
         sequences[which],
+        np.full(len(which), -1, np.int32),
     )
+
+
+def mirror_factors(scene: Scene, patches: Patches) -> NDArray[np.float64]:
+    """Pressure factor `[p, 9]` of each patch: the root of (1 - absorption)(1 - scattering)."""
+    mirrored = np.stack([(1 - m.absorption) * (1 - m.scattering) for m in scene.materials])
+    return np.asarray(np.sqrt(mirrored)[patches.material])
 
 
 def mirror_loss(
     scene: Scene, patches: Patches, sequences: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """Pressure factor `[n, 9]` of mirror chains: the root of (1 - absorption)(1 - scattering)."""
-    mirrored = np.stack([(1 - m.absorption) * (1 - m.scattering) for m in scene.materials])
+    """Pressure factor `[n, 9]` of mirror chains."""
+    factors = mirror_factors(scene, patches)
     factor = np.ones((len(sequences), len(OCTAVE_BANDS)))
     for column in sequences.T:
-        step = np.sqrt(mirrored[patches.material[np.maximum(column, 0)]])
+        step = factors[np.maximum(column, 0)]
         factor *= np.where((column >= 0)[:, None], step, 1.0)
     return factor
 
@@ -240,13 +312,26 @@ def direct_paths(
         np.zeros(len(seen), np.int32),
         length,
         arrival,
+        arrival,
         source.pressure(arrival) / length[:, None],
         np.full((len(seen), max(order, 1)), -1, np.int32),
+        np.full(len(seen), -1, np.int32),
     )
 
 
 def join(*parts: Paths) -> Paths:
     """All `parts` as one, sorted by listener and then by length."""
-    columns = [np.concatenate(c) for c in zip(*(vars(p).values() for p in parts), strict=True)]
-    rank = np.lexsort((columns[2], columns[0]))
-    return Paths(*(column[rank] for column in columns))
+    first = np.cumsum([0] + [len(part.bends) for part in parts])
+    moved = [
+        replace(part, bend=np.where(part.bend < 0, -1, part.bend + begin).astype(np.int32))
+        for part, begin in zip(parts, first, strict=False)
+    ]
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in moved])
+        for name in vars(moved[0])
+        if name != "bends"
+    }
+    wedge = np.concatenate([part.bends.wedge for part in parts])
+    face = np.concatenate([part.bends.face for part in parts])
+    rank = np.lexsort((columns["length"], columns["listener"]))
+    return Paths(**columns, bends=Bends(wedge, face)).take(rank)

@@ -180,8 +180,10 @@ def image_paths(room: Any, listener: int, head: NDArray[np.float64]) -> Paths:
         order.astype(np.int32),
         length,
         way / length[:, None],
+        np.full((count, 3), np.nan),  # it does not say how its paths leave
         gain,
         np.full((count, 1), -1, np.int32),
+        np.full(count, -1, np.int32),
     )
 
 
