@@ -10,7 +10,6 @@ everything else here.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from piavas.errors import MissingDependencyError, SimulationError
 from piavas.progress import track
 from piavas.scene import Directivity
 
-BOUNCES = 64  # 16 or 32 end the decay too early
+BOUNCES = 1024  # rays end with the duration; 32 or 64 of them end the decay of a live room early
 MAX_ORDER = 3
 EARS_ORDER = 1
 """Ambisonic order behind binaural output: its late field is nearly mono at any order."""
@@ -111,7 +110,6 @@ def _facing(job: Job) -> Facing | None:
     return Facing(job.source.axis, float(directivity.pattern[REFERENCE_BAND]))
 
 
-@lru_cache(maxsize=4)
 def _check_convolution(phonon: Phonon) -> None:
     if phonon.path is not None and not survives_convolution(phonon.path):
         raise MissingDependencyError(

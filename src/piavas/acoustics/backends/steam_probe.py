@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 CODE = """
@@ -24,6 +25,7 @@ sys.exit(0 if np.isfinite(found).all() and found.any() else 3)
 """
 
 
+@cache
 def survives_convolution(path: Path) -> bool:
     """Try a small room in a process of its own."""
     run = subprocess.run(

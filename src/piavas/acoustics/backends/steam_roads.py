@@ -93,8 +93,8 @@ class Trace:
 
     @property
     def samples(self) -> int:
-        """Of a response."""
-        return int(np.ceil(self.duration * RATE))
+        """Of a response, as the library counts them in single precision."""
+        return int(np.ceil(np.float32(self.duration) * np.float32(RATE)))
 
 
 def air_correction(air: NDArray, speed: float, bins: int) -> NDArray[np.float64]:
