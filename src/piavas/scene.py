@@ -10,29 +10,29 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from piavas.errors import GeometryError, MaterialError, SimulationError
+from piavas.source import OCTAVE_BANDS, Directivity, Source, as_point, band_values
 
-OCTAVE_BANDS = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
-"""Centre frequencies in hertz of the nine octave bands (IEC 61260-1, nominal)."""
+__all__ = [
+    "INFERRED",
+    "INVENTED",
+    "OBSERVED",
+    "OCTAVE_BANDS",
+    "Directivity",
+    "ImpulseResponses",
+    "Material",
+    "Mesh",
+    "Pose",
+    "Scene",
+    "Source",
+    "Trajectory",
+    "as_point",
+    "as_poses",
+    "check_pose",
+    "check_triangles",
+    "triangle_areas",
+]
 
 Array = NDArray[np.float64]
-
-
-def _bands(value: ArrayLike, name: str, material: str) -> Array:
-    values = np.asarray(value, dtype=np.float64)
-    if values.ndim == 0:
-        values = np.full(len(OCTAVE_BANDS), float(values))
-    if values.shape != (len(OCTAVE_BANDS),):
-        raise MaterialError(
-            f"material {material!r} has {values.size} values",
-            field=name,
-            mend=f"give one value, or one for each of the {len(OCTAVE_BANDS)} octave bands",
-        )
-    if not ((values >= 0) & (values <= 1)).all():
-        raise MaterialError(
-            f"material {material!r} leaves [0, 1]", field=name, mend="give values in [0, 1]"
-        )
-    values.setflags(write=False)
-    return values
 
 
 @dataclass(frozen=True)
@@ -58,80 +58,14 @@ class Material:
 
     def __post_init__(self) -> None:
         for name in ("absorption", "scattering", "transmission"):
-            object.__setattr__(self, name, _bands(getattr(self, name), name, self.name))
+            values = band_values(getattr(self, name), name, f"material {self.name!r}")
+            object.__setattr__(self, name, values)
         if (self.transmission > self.absorption + 1e-9).any():
             raise MaterialError(
                 f"material {self.name!r} transmits more than it takes from the room",
                 field="transmission",
                 mend="keep transmission at or below absorption",
             )
-
-
-@dataclass(frozen=True)
-class Directivity:
-    """The cardioid family, band by band: pressure (1 - a) + a cos(angle to the axis).
-
-    Args:
-        pattern: a in [0, 1], `[9]` or one value: 0 omnidirectional, 0.5 cardioid, 1 dipole.
-
-    Raises:
-        MaterialError: values outside [0, 1].
-    """
-
-    pattern: Array
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pattern", _bands(self.pattern, "pattern", "directivity"))
-
-    def pressure(self, cosine: ArrayLike) -> Array:
-        """Pressure re the axis, `[n, 9]`, at the cosines `[n]` of the angle to the axis."""
-        return 1 - self.pattern + self.pattern * np.asarray(cosine, dtype=np.float64)[:, None]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A sound source of unit strength: its free-field pressure on the axis is 1/r.
-
-    Args:
-        position: `[3]` metres.
-        axis: `[3]` the way it faces; of no effect without a directivity.
-        directivity: None for omnidirectional.
-    """
-
-    position: Array
-    axis: Array = field(default_factory=lambda: np.array([1.0, 0.0, 0.0]))
-    directivity: Directivity | None = None
-
-    def __post_init__(self) -> None:
-        axis = as_point(self.axis, "source.axis")
-        if not axis.any():
-            raise SimulationError("has no length", field="source.axis", mend="give a direction")
-        object.__setattr__(self, "position", as_point(self.position, "source"))
-        object.__setattr__(self, "axis", axis / np.linalg.norm(axis))
-
-    def pressure(self, directions: ArrayLike) -> Array:
-        """Pressure re the axis, `[n, 9]`, towards the unit vectors `[n, 3]`."""
-        directions = np.asarray(directions, dtype=np.float64)
-        if self.directivity is None:
-            return np.ones((len(directions), len(OCTAVE_BANDS)))
-        return self.directivity.pressure(directions @ self.axis)
-
-    def energy(self, directions: ArrayLike) -> Array:
-        """Squared pressure re the axis, `[n, 9]`, towards the unit vectors `[n, 3]`."""
-        return self.pressure(directions) ** 2
-
-
-def as_point(value: ArrayLike, name: str) -> Array:
-    """`value` as a finite float64 `[3]`, or a `SimulationError` that names `name`."""
-    try:
-        point = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        point = np.empty(0)
-    if point.shape != (3,) or not np.isfinite(point).all():
-        raise SimulationError(
-            f"{value!r} is no point", field=name, mend="give three finite numbers in metres"
-        )
-    return point
 
 
 def check_pose(matrix: ArrayLike, what: str = "pose") -> Array:
@@ -411,6 +345,20 @@ class Scene:
         return replace(self, materials=tuple(materials))
 
 
+def _source_of_each(source: ArrayLike, responses: int) -> Array:
+    """`source` as `[3]`, or as `[responses, 3]` where it moves."""
+    places = np.asarray(source)
+    if places.ndim != 2:
+        return as_point(source, "source")
+    if len(places) != responses:
+        raise SimulationError(
+            f"{len(places)} sources for {responses} responses",
+            field="source",
+            mend="give one source, or one for each response",
+        )
+    return np.stack([as_point(place, f"source[{i}]") for i, place in enumerate(places)])
+
+
 @dataclass(frozen=True)
 class ImpulseResponses:
     """What one source sounds like at every listener.
@@ -420,7 +368,8 @@ class ImpulseResponses:
         sample_rate: hertz.
         output: `"binaural"` (left, right), `"mono"`, or `"ambisonic-N"` (ambiX: ACN, SN3D,
             axes of the listener: x ahead, y left, z up).
-        source: `[3]` metres.
+        source: `[3]` metres; `[listener, 3]` where each response has a source of its own, as of a
+            source that moves.
         listeners: `[listener, 4, 4]` poses.
         report: options, seeds, convergence and timings, as plain JSON values.
     """
@@ -442,7 +391,7 @@ class ImpulseResponses:
                 mend="give [listener, channel, time]",
             )
         object.__setattr__(self, "samples", samples)
-        object.__setattr__(self, "source", as_point(self.source, "source"))
+        object.__setattr__(self, "source", _source_of_each(self.source, len(samples)))
         object.__setattr__(self, "listeners", listeners)
 
     def __len__(self) -> int:

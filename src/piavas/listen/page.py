@@ -18,6 +18,7 @@ from piavas import __version__
 from piavas.acoustics import Simulator
 from piavas.acoustics.field import Room
 from piavas.acoustics.hrtf import Hrtf, load_hrtf
+from piavas.acoustics.sphere_grid import uniform_directions
 from piavas.capture import Capture
 from piavas.colors import material_colors
 from piavas.errors import DataError
@@ -282,7 +283,7 @@ def _digest(scene: Scene, source: Source, heads: NDArray[np.float64], simulator:
         for bands in (material.absorption, material.scattering, material.transmission):
             sha.update(np.ascontiguousarray(bands).tobytes())
     if source.directivity is not None:
-        sha.update(source.axis.tobytes() + source.directivity.pattern.tobytes())
+        sha.update(source.pressure(uniform_directions(642)).tobytes())
     options = asdict(replace(simulator, hrtf=None))
     sha.update(json.dumps([__version__, FORMAT, options], sort_keys=True).encode())
     return sha.hexdigest()

@@ -79,7 +79,9 @@ class Hearing:
         """Filters `[p, TAPS]` of `paths` as if they were 1 m long, but for the air."""
         size = 1024
         air = self.simulator.air_db(np.fft.rfftfreq(size, 1 / RATE))
-        taps = np.fft.irfft(path_spectra(paths, air, size, RATE), size)[:, :TAPS]
+        taps = np.fft.irfft(path_spectra(paths, air, size, RATE, self.simulator.speed), size)[
+            :, :TAPS
+        ]
         taps *= paths.length[:, None]
         fade = TAPS // 4
         taps[:, -fade:] *= 0.5 + 0.5 * np.cos(np.pi * (np.arange(fade) + 1) / fade)
@@ -90,8 +92,8 @@ class Hearing:
         paths = self.paths.of(i)
         kept = self._loudest(paths, i)
         rest = self.late(i)
-        rest += self.early(_rows(paths, ~kept), self.listener.receiver)
-        sent = _rows(paths, kept)
+        rest += self.early(paths.take(~kept), self.listener.receiver)
+        sent = paths.take(kept)
         mono = Receiver(lambda toward: np.ones((len(toward), 1, 1), complex), 1, lead=0, taps=1)
         whole = rest[0] + self.early(sent, mono)[0]
         lines, starts = self.lines(sent, self.heads[i])
@@ -110,7 +112,8 @@ class Hearing:
     def _loudest(self, paths: Paths, i: int) -> NDArray[np.bool_]:
         straight = np.linalg.norm(self.heads[i] - self.field.source.position)
         soon = paths.length < straight + WINDOW * self.simulator.speed
-        rank = np.argsort(np.argsort(-np.where(soon, (paths.gain**2).sum(axis=1), -1.0)))
+        energy = (paths.magnitude(self.simulator.speed) ** 2).sum(axis=1)
+        rank = np.argsort(np.argsort(-np.where(soon, energy, -1.0)))
         return np.asarray(soon & (rank < LOUDEST))
 
     def lines(self, paths: Paths, head: Array) -> tuple[Array, NDArray[np.int64]]:
@@ -138,10 +141,6 @@ def _unfolded(
         t = (offset[m] - corners[-1] @ normal[m]) / along if along else 0.0
         corners.append(corners[-1] + float(np.clip(t, 0, 1)) * way)
     return [source, *corners[:0:-1], head]
-
-
-def _rows(paths: Paths, rows: NDArray[np.bool_]) -> Paths:
-    return Paths(*(value[rows] for value in vars(paths).values()))
 
 
 def _decibel(energy: Array) -> Array:
