@@ -23,7 +23,7 @@ from piavas.twin.furniture import (
     table,
     table_lamp,
 )
-from piavas.twin.openings import TURNS, Footprint, dress_window, floor_before
+from piavas.twin.openings import TURNS, Footprint, dress_window, floor_before, leaves_way
 from piavas.twin.plan import Doorway, Plan, Room
 from piavas.twin.solids import SUNK, Kit, ellipsoid
 
@@ -171,6 +171,8 @@ class _Furnisher:
         free = not any(spot.meets(other, gap) for other in self.interior.taken)
         clear = not any(spot.meets(door) for door in self.blocked)
         if not (inside and free and clear and self._leaves_windows(spot)):
+            return False
+        if not leaves_way(self.plan, self.index, [*self.interior.taken, spot]):
             return False
         self.interior.taken.append(spot)
         self.interior.kit += item.kit.placed(at[0], at[1], turn)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.random import Generator
+from scipy.ndimage import label
 
 from piavas.twin.finishes import RoomLook
 from piavas.twin.plan import WALL, Doorway, Plan, Room, Window
@@ -17,6 +19,8 @@ TURNS = {(1, -1): 0.0, (0, 1): 90.0, (1, 1): 180.0, (0, -1): 270.0}
 HANG = 0.085  # metres from a wall to the curtains before it
 FOLD = 0.06  # metres, depth of a curtain's folds
 BAR = 0.045  # metres, breadth of the bars of a window
+BODY = 0.32  # metres that someone who walks needs to each side
+CELL = 0.08  # metres of the map on which ways are sought
 CASEMENT = 0.75  # metres that a window's wing is wide at most, about
 
 
@@ -150,3 +154,25 @@ def floor_before(window: Window, room: Room) -> Footprint:
     reach = window.width / 2 + 0.45
     low[along], high[along] = window.centre - reach, window.centre + reach
     return Footprint((low[0], low[1]), (high[0], high[1]), 3.0)
+
+
+def leaves_way(plan: Plan, index: int, taken: list[Footprint]) -> bool:
+    """Whether one can walk between all doorways of a room, and to most of its free floor."""
+    room = plan.rooms[index]
+    x, y = (np.arange(room.low[k] + BODY, room.high[k] - BODY, CELL) for k in (0, 1))
+    free = np.ones((x.size, y.size), bool)
+    for spot in taken:
+        low, high = np.array(spot.low) - BODY, np.array(spot.high) + BODY
+        across, along = (x > low[0]) & (x < high[0]), (y > low[1]) & (y < high[1])
+        free[across[:, None] & along[None]] = False
+    parts, _ = label(free, np.ones((3, 3)))
+    sizes = np.bincount(parts.ravel(), minlength=2)
+    largest = 1 + int(sizes[1:].argmax())
+    for door in (d for d in plan.doorways if index in d.rooms):
+        inward = np.sign(np.array(room.centre) - door.centre)[door.axis]
+        spot_before = np.array(door.centre)
+        spot_before[door.axis] += inward * (WALL / 2 + BODY + CELL)
+        i, j = (int(np.abs(axis - v).argmin()) for axis, v in zip((x, y), spot_before, strict=True))
+        if parts[i, j] != largest:
+            return False
+    return bool(sizes[largest] > 0.8 * sizes[1:].sum())

@@ -12,6 +12,8 @@ from typing import Any
 import manifold3d as m3
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 Finishes = tuple[int, int, int, int, int, int]
 """A finish for the sides that face -x, +x, -y, +y, -z, +z."""
@@ -168,15 +170,7 @@ def carve(rooms: Kit, furniture: Kit) -> Air:
     shells, things = (_originals(kit, table) for kit in (rooms, furniture))
     hollow = m3.Manifold.batch_boolean(shells, m3.OpType.Add)
     air = m3.Manifold.batch_boolean([hollow, *things], m3.OpType.Subtract) if things else hollow
-    body = _largest(air)
-    return _surface(body.to_mesh(), table)
-
-
-def _largest(air: Any) -> Any:
-    """The largest body, with its cavities: things that hang free in it have negative volume."""
-    parts = air.decompose()
-    body = max(parts, key=lambda part: part.volume())
-    return m3.Manifold.compose([body, *(part for part in parts if part.volume() < 0)])
+    return _surface(air.to_mesh(), table)
 
 
 def _originals(kit: Kit, table: dict[int, Finishes]) -> list[Any]:
@@ -196,7 +190,21 @@ def _surface(mesh: Any, table: dict[int, Finishes]) -> Air:
     # manifold3d's normals point out of the air; a mesh for sound has them point into it.
     faces = np.ascontiguousarray(out[:, ::-1])
     a, b, c = np.moveaxis(vertices[faces], 1, 0)
-    return Air(vertices, faces, sides[owner, _side(np.cross(b - a, c - a))])
+    finish = sides[owner, _side(np.cross(b - a, c - a))]
+    kept = _of_room(vertices, out)
+    used, index = np.unique(faces[kept], return_inverse=True)
+    return Air(vertices[used], index.reshape(-1, 3).astype(np.int32), finish[kept])
+
+
+def _of_room(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Faces `[f]` of the largest body of air and of what hangs free (negative volume)."""
+    edges = faces[:, [[0, 1], [1, 2]]].reshape(-1, 2)
+    ones = np.ones(len(edges), bool)
+    graph = coo_array((ones, (edges[:, 0], edges[:, 1])), (len(vertices), len(vertices)))
+    part = connected_components(graph, directed=False)[1][faces[:, 0]]
+    a, b, c = np.moveaxis(vertices[faces], 1, 0)
+    volume = np.bincount(part, np.einsum("ij,ij->i", a, np.cross(b, c)))
+    return np.asarray((volume[part] < 0) | (part == volume.argmax()))
 
 
 def _side(normals: NDArray[np.float64]) -> NDArray[np.int64]:
