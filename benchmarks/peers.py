@@ -148,8 +148,6 @@ def tasks(options: argparse.Namespace) -> list[dict[str, Any]]:
     out = []
     for scene in options.scenes:
         for engine in options.engines:
-            if engine == "pyroomacoustics" and scene != "box":
-                continue  # brute force over walls: it would take hours
             counts = options.native_listeners if engine == "native" else options.listeners
             for rays in options.rlr_rays if engine == "rlr" else [RAYS[engine]]:
                 out += [

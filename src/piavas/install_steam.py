@@ -10,7 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from piavas.errors import DataError, MissingDependencyError
 from piavas.files import atomic, read_json, write_json
@@ -170,7 +170,7 @@ def _go_on(part: Path, release: Release) -> None:
             _copy(answer, out, release.size - (have if mode == "ab" else 0))
 
 
-def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
+def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
     """At most one byte more than `size`, so that a wrong answer cannot fill the disk."""
     left = size + 1
     for _ in track(range(-(-left // CHUNK)), "download Steam Audio"):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 RATE = 48_000
 FEELERS = 2048
+RAYS = 8192  # where the simulator leaves it open
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,12 @@ class Job:
     source: Source
     poses: NDArray[np.float64]
     duration: float
+
+    @property
+    def rays(self) -> int:
+        """How many to trace; `RAYS` where the simulator leaves it open."""
+        rays = self.simulator.rays
+        return rays if isinstance(rays, int) else RAYS
 
     @property
     def heads(self) -> NDArray[np.float64]:

@@ -131,7 +131,7 @@ def _room(package: ModuleType, job: Job, walls: list[Polygon], order: int) -> An
     room = package.Room(sides, fs=RATE, max_order=order)
     room.set_sound_speed(job.simulator.speed)
     room.set_ray_tracing(
-        n_rays=job.simulator.rays,
+        n_rays=job.rays,
         receiver_radius=RADIUS,
         time_thres=job.duration,
         hist_bin_size=BIN,

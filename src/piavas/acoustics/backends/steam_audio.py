@@ -86,7 +86,7 @@ def _trace(job: Job) -> Trace:
     speed = job.simulator.speed
     nearest = np.linalg.norm(job.heads - job.source.position, axis=1).min() / speed
     return Trace(
-        rays=job.simulator.rays,
+        rays=job.rays,
         bounces=BOUNCES,
         duration=max(job.duration - float(nearest), 0.02),
         order=order,
