@@ -207,6 +207,10 @@ def _floor_arrays(floor: FloorMap, points: NDArray[np.int64], spacing: float) ->
 
 def write_mesh(data: Path, scene: Scene, capture: Capture | None) -> dict[str, Any] | None:
     """Write `mesh.bin` and, with a capture, `photo.jpg`; what is said of the picture."""
+    manifest = data / "mesh.json"
+    options = {"mesh": _mesh_digest(scene), "frames": _stamps(capture)}
+    if manifest.is_file() and (kept := read_json(manifest)).get("options") == options:
+        return kept["photo"]
     faces = len(scene.faces)
     origin = scene.origin if scene.origin is not None else np.full(faces, OBSERVED, np.uint8)
     arrays: dict[str, NDArray] = {
@@ -227,7 +231,21 @@ def write_mesh(data: Path, scene: Scene, capture: Capture | None) -> dict[str, A
         _write_jpeg(data / "photo.jpg", picture)
         said = {"file": "photo.jpg", "frames": len(capture.frames), "seen": float(shown.mean())}
     write_bundle(data / "mesh.bin", {**arrays, "origin": origin.astype(np.uint8)})
+    write_json(manifest, {"options": options, "photo": said})
     return said
+
+
+def _mesh_digest(scene: Scene) -> str:
+    sha = hashlib.sha256(scene.vertices.tobytes())
+    for array in (scene.faces, scene.face_material, scene.origin):
+        sha.update(b"" if array is None else array.tobytes())
+    return sha.hexdigest()
+
+
+def _stamps(capture: Capture | None) -> list[list[Any]]:
+    """By which pictures that have changed are told."""
+    paths = [frame.image_path for frame in capture.frames] if capture else []
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
 
 
 def _write_jpeg(path: Path, picture: NDArray[np.uint8]) -> None:

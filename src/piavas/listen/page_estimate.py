@@ -17,6 +17,7 @@ from piavas.listen.page_points import Hearing
 from piavas.scene import Scene, Source
 
 SHARE = 5  # the pilot traces so many times fewer rays
+FEWEST = 200  # rays
 PILOTS = 2  # points heard, after one that pays for compilation
 FIXED = 12e6  # bytes of head, sounds and mesh
 
@@ -43,19 +44,23 @@ def estimate_web(
     floor = map_floor(scene, height=page.height, clearance=page.clearance)
     points = choose_points(floor, page.spacing)
     placed = place_sources(floor, sources, capture)
-    rays = max(page.rays // SHARE, 200)
+    rays = max(page.rays // SHARE, FEWEST)
     simulator = replace(page.simulator(), rays=rays)
     some = np.linspace(0, len(points) - 1, PILOTS + 1).astype(int)
     heads = floor.place(points[some])
+    started = time.perf_counter()
+    room = Room(scene)
+    Hearing.of(replace(simulator, rays=FEWEST), room, placed[0], heads).point(0)
     begun = time.perf_counter()
-    hearing = Hearing.of(simulator, Room(scene), placed[0], heads)
-    hearing.point(0)
+    hearing = Hearing.of(simulator, room, placed[0], heads)
     ready = time.perf_counter()
     bundles = [hearing.point(i) for i in range(1, len(heads))]
     each = (time.perf_counter() - ready) / len(bundles)
     size = sum(array.nbytes for bundle in bundles for array in bundle.values()) / len(bundles)
     more = page.rays / rays
-    whole = len(placed) * ((ready - begun) * (1 + more) / 2 + each * len(points) * (1 + more) / 2)
+    # Compilation is paid once; of a point about half the time does not depend on the rays.
+    every = (ready - begun) * more + each * len(points) * (1 + more) / 2
+    whole = begun - started + len(placed) * every
     field = sum(array.nbytes for array in vars(hearing.field.segments).values() if _array(array))
     shipped = sum(file.stat().st_size for file in WEB.rglob("*") if file.is_file())
     return {

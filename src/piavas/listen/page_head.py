@@ -65,6 +65,9 @@ def decoder(hrtf: Hrtf, order: int) -> Array:
     fit = np.linalg.solve(encode.T @ (weight * encode), (weight * encode).T)
     spectra = np.fft.rfft(hrtf.responses.astype(np.float64), SIZE)
     frequency = np.fft.rfftfreq(SIZE, 1 / hrtf.sample_rate)
+    # Phases go on from bin to bin, so the common delay must be out of them meanwhile.
+    late = np.exp(-2j * np.pi * np.arange(len(frequency)) * hrtf.lead / SIZE)
+    spectra /= late
     degree = np.floor(np.sqrt(np.arange(encode.shape[1])))
     power = 1 / (2 * degree + 1)  # of each SN3D channel in a diffuse field
     out = np.zeros((2, encode.shape[1], len(frequency)), np.complex128)
@@ -77,6 +80,7 @@ def decoder(hrtf: Hrtf, order: int) -> Array:
     for k in range(len(frequency)):
         wanted = spectra[:, :, k].T @ (weight * spectra[:, :, k].conj())
         out[:, :, k] = _same_covariance(out[:, :, k], power, wanted)
+    out *= late
     out[..., -1] = out[..., -1].real
     return shortened(np.fft.irfft(out, SIZE))
 

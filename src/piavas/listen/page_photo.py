@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
@@ -15,9 +16,13 @@ from piavas.scene import Mesh, triangle_areas
 
 MARGIN = 0.03  # metres by which a picture's surface may lie off the mesh
 SHARPNESS = 6.0  # the higher, the more the best camera outweighs the others
+RIM = 0.15  # of the picture's height: nearer to its edge a texel counts less
+FLATTEST = 0.12  # cosine of the angle to the surface's normal from which a camera counts
 LARGEST = 2048  # texels along the sides of the picture, about
-FINEST = 0.012  # metres
+CELL = 0.05  # metres within which unseen texels share a colour
+FINEST = 0.015  # metres
 Array = NDArray[np.float64]
+F32 = NDArray[np.float32]
 
 
 def photograph(mesh: Mesh, capture: Capture) -> tuple[Atlas, NDArray[np.uint8], NDArray[np.bool_]]:
@@ -31,15 +36,15 @@ def photograph(mesh: Mesh, capture: Capture) -> tuple[Atlas, NDArray[np.uint8], 
     area = triangle_areas(mesh.vertices, mesh.faces).sum()
     atlas = make_atlas(mesh, max(FINEST, float(np.sqrt(1.25 * area)) / LARGEST))
     rows = np.nonzero(atlas.face >= 0)
-    place, face = atlas.place[rows].astype(np.float64), atlas.face[rows]
+    place, face = atlas.place[rows], atlas.face[rows]
     corners = mesh.triangles
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    caster = RayCaster(mesh.vertices, mesh.faces)
+    caster, facing = RayCaster(mesh.vertices, mesh.faces), normal[face].astype(np.float32)
     colour, weight = np.zeros((len(place), 3)), np.zeros(len(place))
     for frame in track(capture.frames, "colour"):
-        seen, share = _sees(frame, caster, place, normal[face])
-        colour[seen] += share[:, None] * _looked_up(frame, place[seen])
+        seen, share, found = _seen(frame, caster, place, facing)
+        colour[seen] += share[:, None] * found
         weight[seen] += share
     known = weight > 0
     colour[known] /= weight[known, None]
@@ -52,59 +57,74 @@ def photograph(mesh: Mesh, capture: Capture) -> tuple[Atlas, NDArray[np.uint8], 
     return atlas, np.round(picture[tuple(bare)]).clip(0, 255).astype(np.uint8), shown
 
 
-def _pixels(frame: Frame, place: Array) -> tuple[Array, Array]:
-    """Column and row `[n, 2]` in the picture, and metres ahead of the camera `[n]`."""
-    local = (place - frame.pose[:3, 3]) @ frame.pose[:3, :3]
-    ahead = -local[:, 2]
-    lens, safe = frame.intrinsics, np.maximum(ahead, 1e-6)
-    column = lens.fx * local[:, 0] / safe + lens.cx
-    row = -lens.fy * local[:, 1] / safe + lens.cy
-    return np.stack([column, row], axis=1), ahead
+@njit(cache=True)
+def _project(place, normal, pose, lens, column, row, good):  # type: ignore[no-untyped-def]
+    """Where each texel lies in a picture, and how well it would show there: 0 outside of it.
+
+    Near, head-on and far from the picture's edge is good. `lens` is fx, fy, cx, cy, width, height.
+    """
+    fx, fy, cx, cy, width, height = lens
+    for i in range(place.shape[0]):
+        good[i] = 0
+        x, y, z = place[i, 0] - pose[0, 3], place[i, 1] - pose[1, 3], place[i, 2] - pose[2, 3]
+        ahead = -(x * pose[0, 2] + y * pose[1, 2] + z * pose[2, 2])
+        if ahead < 0.05:
+            continue
+        u = fx * (x * pose[0, 0] + y * pose[1, 0] + z * pose[2, 0]) / ahead + cx
+        v = -fy * (x * pose[0, 1] + y * pose[1, 1] + z * pose[2, 1]) / ahead + cy
+        rim = min(u, width - 1 - u, v, height - 1 - v) / (RIM * height)
+        far = max(np.sqrt(x * x + y * y + z * z), 0.05)
+        slant = -(x * normal[i, 0] + y * normal[i, 1] + z * normal[i, 2]) / far
+        if rim > 0 and slant > FLATTEST:
+            column[i], row[i], good[i] = u, v, slant / far * min(rim, 1.0)
 
 
-def _sees(
-    frame: Frame, caster: RayCaster, place: Array, normal: Array
-) -> tuple[NDArray[np.int64], Array]:
-    """Which texels a camera sees, and how well: near, head-on, far from the picture's edge."""
-    pixel, ahead = _pixels(frame, place)
-    way = frame.pose[:3, 3] - place
-    far = np.maximum(np.linalg.norm(way, axis=1), 0.05)
-    slant = np.einsum("ij,ij->i", way, normal) / far
+def _seen(
+    frame: Frame, caster: RayCaster, place: F32, normal: F32
+) -> tuple[NDArray[np.int64], Array, Array]:
+    """Which texels a camera sees, the share of each there, and its colour `[n, 3]`."""
     lens = frame.intrinsics
-    rim = np.minimum.reduce(
-        [pixel[:, 0], pixel[:, 1], lens.width - 1 - pixel[:, 0], lens.height - 1 - pixel[:, 1]]
-    ) / (0.15 * lens.height)
-    index = np.flatnonzero((ahead > 0.05) & (slant > 0.12) & (rim > 0))
+    column, row, good = (np.empty(len(place), np.float32) for _ in range(3))
+    about = (lens.fx, lens.fy, lens.cx, lens.cy, float(lens.width), float(lens.height))
+    _project(place, normal, frame.pose, about, column, row, good)
+    index = np.flatnonzero(good)
     eye = np.broadcast_to(frame.pose[:3, 3], (len(index), 3))
     index = index[caster.visible(eye, place[index] + 0.01 * normal[index], MARGIN)]
-    good = slant[index] / far[index] * np.minimum(rim[index], 1)
-    return index, np.maximum(good, 1e-3) ** SHARPNESS
+    share = np.maximum(good[index].astype(np.float64), 1e-3) ** SHARPNESS
+    return index, share, _looked_up(frame.image(), column[index], row[index])
 
 
-def _looked_up(frame: Frame, place: Array) -> Array:
+def _looked_up(picture: NDArray[np.uint8], column: F32, row: F32) -> Array:
     """Colours `[n, 3]` between the pixels."""
     import cv2
 
-    pixel, _ = _pixels(frame, place)
-    picture = frame.image()
-    out = np.empty((len(pixel), 3))
+    out = np.empty((len(column), 3))
     # OpenCV samples at most 32767 places in a row.
-    for start in range(0, len(pixel), 30_000):
-        part = pixel[start : start + 30_000].astype(np.float32)
+    for start in range(0, len(column), 30_000):
+        at = slice(start, start + 30_000)
         found = cv2.remap(
-            picture, part[None, :, 0], part[None, :, 1], cv2.INTER_LINEAR,
+            picture, column[None, at], row[None, at], cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
-        out[start : start + 30_000] = found[0]
+        out[at] = found[0]
     return out
 
 
 def _nearest(
-    colour: Array, place: Array, facing: NDArray[np.int64], known: NDArray[np.bool_]
+    colour: Array, place: F32, facing: NDArray[np.int64], known: NDArray[np.bool_]
 ) -> Array:
-    """Colours of the texels not `known`: a mean of those nearest that look the same way."""
+    """Colours of the texels not `known`: a mean of those nearest that look the same way.
+
+    Found once for each cell of `CELL` metres, for there are many texels.
+    """
     apart = np.column_stack([place, 20.0 * facing])
-    every = max(int(known.sum()) // 200_000, 1)
+    cells, of = np.unique(
+        np.round(apart[~known] / (CELL, CELL, CELL, 20.0)).astype(np.int32),
+        axis=0,
+        return_inverse=True,
+    )
+    every = max(int(known.sum()) // 60_000, 1)
     source = np.flatnonzero(known)[::every]
-    near = cKDTree(apart[source]).query(apart[~known], k=min(8, len(source)))[1]
-    return np.asarray(colour[source][near.reshape(int((~known).sum()), -1)].mean(axis=1))
+    middle = cells * np.array([CELL, CELL, CELL, 20.0])
+    near = cKDTree(apart[source]).query(middle, k=min(6, len(source)))[1]
+    return np.asarray(colour[source][near.reshape(len(cells), -1)].mean(axis=1)[of.reshape(-1)])

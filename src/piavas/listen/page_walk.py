@@ -15,6 +15,7 @@ PACE = 0.8  # metres a second
 EVERY = 0.1  # seconds between poses
 SMOOTH = 0.35  # metres over which corners are rounded
 TURN = 1.0  # seconds over which the head turns
+BESIDE = 2.0  # metres from the source at which the walk begins
 CALLS = 5
 
 
@@ -26,7 +27,8 @@ def stroll(floor: FloorMap, start: NDArray[np.floating], calls: int = CALLS) -> 
     from skimage.graph import route_through_array
 
     cells = np.argwhere(floor.walkable)
-    stops = [floor.cell(start)[0]]
+    far = np.linalg.norm(floor.place(cells)[:, :2] - np.asarray(start)[:2], axis=1)
+    stops = [cells[int(np.abs(far - BESIDE).argmin())]]
     while len(stops) < calls:
         gap = np.min([((cells - stop) ** 2).sum(axis=1) for stop in stops], axis=0)
         stops.append(cells[int(gap.argmax())])

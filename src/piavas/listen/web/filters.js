@@ -25,6 +25,8 @@ onmessage = async ({ data }) => {
   if (data.port) {
     giver = data.port;
     giver.onmessage = (event) => event.data.used && spare.push(event.data.used);
+    wanted ??= heard; // what was worked out before anyone listened is gone
+    setTimeout(work, 0);
   }
   if (data.pose) {
     wanted = data.pose;

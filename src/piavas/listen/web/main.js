@@ -141,6 +141,9 @@ class Page {
     $("view").setAttribute("aria-pressed", String(inside));
     $("view").querySelector("span").textContent = inside ? "See from above" : "Step inside";
     this.listener.group.visible = !inside;
+    this.line.visible = !inside;
+    this.rays.look(inside);
+    document.body.classList.toggle("inside", inside);
     this.hint(inside ? "Drag to look round, W A S D to walk, V to leave" : "Drag to turn the room");
   }
 

@@ -4,6 +4,9 @@ import * as THREE from "./vendor/three.module.min.js";
 
 export const ORDER_COLORS = ["#f2b705", "#e4572e", "#2a9d8f", "#7b6cd9", "#9aa5b1"];
 
+const FAINTEST_INSIDE = 0.45; // of a scale on which 30 dB under the loudest is 0
+const ARM = 0.9; // metres
+
 const flat = (color, options = {}) => new THREE.MeshLambertMaterial({ color, ...options });
 
 /** A loudspeaker on a stand; `pulse` swells with the sound. */
@@ -89,29 +92,52 @@ export class Listener {
   }
 }
 
-/** Early paths of sound, one colour an order; the fainter a path the fainter its line. */
+/** Early paths of sound, one colour an order; the fainter a path the fainter its line.
+ *
+ * Seen from inside, only loud ones, as threads that end before the eyes. */
 export class Rays {
   constructor() {
     this.group = new THREE.Group();
+    this.inside = false;
+    this.paths = null;
   }
 
-  set({ line, start, order, level }) {
+  look(inside) {
+    if (inside === this.inside) return;
+    this.inside = inside;
+    if (this.paths) this.set(this.paths);
+  }
+
+  set(paths) {
+    this.paths = paths;
     for (const old of this.group.children) {
       old.geometry.dispose();
       old.material.dispose();
     }
     this.group.clear();
+    const { line, start, order, level } = paths;
     const loudest = level.reduce((a, b) => Math.max(a, b), -200);
     for (let p = 0; p + 1 < start.length; p++) {
+      const strength = 1 + (level[p] - loudest) / 30;
+      if (this.inside && strength < FAINTEST_INSIDE) continue;
       const corners = [];
       for (let c = start[p]; c < start[p + 1]; c++) {
         corners.push(new THREE.Vector3(line[3 * c], line[3 * c + 1], line[3 * c + 2]));
       }
-      const strength = Math.max(1 + (level[p] - loudest) / 30, 0.06);
+      const shown = Math.max(strength, 0.06);
+      const radius = (0.003 + 0.011 * shown) * (this.inside ? 0.35 : 1);
+      if (this.inside) shorten(corners);
       const color = ORDER_COLORS[Math.min(order[p], ORDER_COLORS.length - 1)];
-      this.group.add(tube(corners, 0.003 + 0.011 * strength, color, 0.25 + 0.65 * strength));
+      this.group.add(tube(corners, radius, color, 0.25 + 0.65 * shown));
     }
   }
+}
+
+/** End a path ARM before the head, or halfway where its last leg is short. */
+function shorten(corners) {
+  const last = corners.length - 1;
+  const leg = corners[last].distanceTo(corners[last - 1]);
+  if (leg > 0) corners[last] = corners[last].clone().lerp(corners[last - 1], Math.min(ARM / leg, 0.5));
 }
 
 /** Straight round bars from corner to corner: lines of more than one pixel, everywhere. */

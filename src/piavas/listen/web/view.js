@@ -8,7 +8,7 @@ export class View {
   constructor(canvas, room) {
     this.canvas = canvas;
     this.renderer = new THREE.WebGLRenderer({
-      canvas, antialias: true, alpha: true, preserveDrawingBuffer: true,
+      canvas, antialias: true, alpha: true, powerPreference: "low-power",
     });
     this.scene = new THREE.Scene();
     this.scene.add(room.group);
