@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from piavas.acoustics.ambisonics import to_head
 from piavas.acoustics.backends import engine
 from piavas.acoustics.early import Receiver, early
-from piavas.acoustics.field import LEAK, Room
+from piavas.acoustics.field import LEAK, Room, ready
 from piavas.acoustics.hrtf import Hrtf, load_hrtf
 from piavas.acoustics.paths import Paths, direct_paths
 from piavas.acoustics.receivers import Late, ambisonic_order
@@ -117,7 +117,7 @@ def simulate(
     """
     started = time.process_time()
     run = engine(simulator.backend)
-    room = Room(scene)
+    room = ready(scene)
     simulator._check_places(room, source, poses)
     _check_leaks(simulator, room, source)
     job = Job(simulator, room, source, poses, simulator._duration(room, source, poses))

@@ -30,7 +30,7 @@ BOUNCES = 1024  # rays end with the duration; 32 or 64 of them end the decay of 
 MAX_ORDER = 3
 EARS_ORDER = 1
 """Ambisonic order behind binaural output: its late field is nearly mono at any order."""
-TOGETHER = 32  # listeners in one bake
+TOGETHER = 16  # listeners in one bake, after which an interrupt is heard
 REFERENCE_BAND = 4  # 1 kHz: its directivity knows no bands
 
 

@@ -21,7 +21,6 @@ from piavas.acoustics.backends.steam_structs import (
     EnergyFieldSettings,
     ImpulseResponseSettings,
     LogCallback,
-    ProgressCallback,
     ReconstructorInputs,
     ReconstructorOutputs,
     ReconstructorSettings,
@@ -66,9 +65,8 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "iplProbeBatchGetEnergyField": (None, (_H, c.POINTER(BakedDataIdentifier), _I, _H)),
     "iplReflectionsBakerBake": (
         None,
-        (_H, c.POINTER(ReflectionsBakeParams), ProgressCallback, _H),
+        (_H, c.POINTER(ReflectionsBakeParams), _H, _H),
     ),
-    "iplReflectionsBakerCancelBake": (None, (_H,)),
     "iplEnergyFieldCreate": (_I, (_H, c.POINTER(EnergyFieldSettings), c.POINTER(_H))),
     "iplEnergyFieldGetNumChannels": (_I, (_H,)),
     "iplEnergyFieldGetNumBins": (_I, (_H,)),

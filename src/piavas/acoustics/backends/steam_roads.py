@@ -10,7 +10,6 @@ the direct sound, with the library's own level and without the air on the direct
 from __future__ import annotations
 
 import ctypes as c
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +34,6 @@ from piavas.acoustics.backends.steam_structs import (
     Directivity,
     EnergyFieldSettings,
     ImpulseResponseSettings,
-    ProgressCallback,
     ReconstructorInputs,
     ReconstructorOutputs,
     ReconstructorSettings,
@@ -165,8 +163,6 @@ def road_b(
     source: NDArray[np.float64],
     heads: NDArray[np.float64],
     how: Trace,
-    *,
-    progress: Callable[[float], None] = lambda _: None,
 ) -> F32:
     """Reflections `[l, channel, time]` at `heads` `[l, 3]` of an omnidirectional source."""
     out = np.empty((len(heads), how.channels, how.samples), np.float32)
@@ -179,7 +175,7 @@ def road_b(
         layer = BakedDataIdentifier(
             DATA_REFLECTIONS, STATIC_SOURCE, Sphere(vector(source, how.scale), EVERYWHERE)
         )
-        _bake(phonon, scene, batch, layer, how, progress)
+        _bake(phonon, scene, batch, layer, how)
         make = Reconstructor(session, how.duration, how.order)
         for i in range(len(heads)):
             phonon.ProbeBatchGetEnergyField(batch, c.byref(layer), i, make.field)
@@ -195,9 +191,7 @@ def _bake(
     batch: c.c_void_p,
     layer: BakedDataIdentifier,
     how: Trace,
-    progress: Callable[[float], None],
 ) -> None:
-    tell = ProgressCallback(lambda share, _: progress(share))
     params = ReflectionsBakeParams(
         scene=scene,
         probeBatch=batch,
@@ -215,7 +209,8 @@ def _bake(
         irradianceMinDistance=NEAREST,
         bakeBatchSize=1,
     )
-    phonon.ReflectionsBakerBake(phonon.context, c.byref(params), tell, None)
+    # No callback: an interrupt that meets Python inside of one would be lost.
+    phonon.ReflectionsBakerBake(phonon.context, c.byref(params), None, None)
 
 
 @dataclass(frozen=True)
@@ -254,7 +249,6 @@ def road_a(
     how: Trace,
     *,
     facing: Facing = OMNIDIRECTIONAL,
-    progress: Callable[[float], None] = lambda _: None,
 ) -> F32:
     """Reflections `[l, channel, time]` at `heads` `[l, 3]` of a source that may be directional."""
     out = np.empty((len(heads), how.channels, how.samples), np.float32)
@@ -262,7 +256,6 @@ def road_a(
         scene = put(session, mesh)
         for i, head in enumerate(heads):
             out[i] = _one_frame(phonon, scene, source, head, how, facing)
-            progress((i + 1) / len(heads))
     return out
 
 

@@ -15,11 +15,9 @@ VERSION = MAJOR << 16 | MINOR << 8
 """What is asked for: libraries of the same major and a minor at least as high accept it."""
 
 LogCallback: Any
-ProgressCallback: Any
 # 64-bit Windows has one calling convention; 32-bit Windows calls back by stdcall.
 _callback = getattr(c, "WINFUNCTYPE", c.CFUNCTYPE)
 LogCallback = _callback(None, c.c_int32, c.c_char_p)
-ProgressCallback = _callback(None, c.c_float, c.c_void_p)
 
 SIMD_AVX2 = 3
 SCENE_DEFAULT = 0
