@@ -143,8 +143,12 @@ def _responses(scene: Scene, clips: list[Clip]) -> ImpulseResponses:
 
 
 def _train(out: Path, seconds: float, seed: int) -> Refiner:
+    import torch
+
+    # The network is narrow: on few cores, threads would wait for each other more than they work.
+    torch.set_num_threads(1)
     config = TrainConfig.quick(max_seconds=seconds, seed=seed)
-    return train(out / "clips", out / "model", config, model=RefinerConfig.small())
+    return train(out / "clips", out / "model", config, model=RefinerConfig.spectral())
 
 
 def _evaluate(out: Path, refiner: Refiner, clips: list[Clip], seed: int) -> Outcome:

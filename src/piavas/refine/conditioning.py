@@ -15,6 +15,18 @@ FEATURES = 3 * (1 + 2 * OCTAVES) + 3
 NEAREST = 0.1  # metres
 
 
+def _mirror() -> NDArray[np.float32]:
+    """Signs `[FEATURES]` that swap left and right: of y, and of the sines of y."""
+    signs = np.ones(FEATURES, np.float32)
+    signs[1] = -1
+    for k in range(OCTAVES):
+        signs[3 + 6 * k + 1] = -1
+    return signs
+
+
+MIRROR = _mirror()
+
+
 def place_features(pose: ArrayLike, source: ArrayLike) -> NDArray[np.float32]:
     """Features `[FEATURES]` of a source `[3]` as seen from a head at `pose` `[4, 4]`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from piavas.audio import Audio, check_audio
 from piavas.errors import AudioError, CheckpointError
 from piavas.files import atomic, read_json, write_json
 from piavas.refine.conditioning import place_features
-from piavas.refine.network import Network, RefinerConfig
+from piavas.refine.network import RefinerConfig, make_network
 from piavas.refine.solvers import get_solver
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "MODEL_CARD.md"
@@ -47,7 +48,7 @@ class Refiner:
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = config or RefinerConfig()
-        self.network = Network(self.config).to(device)
+        self.network = make_network(self.config).to(device)
         self.facts = dict(facts or {})
 
     @property
@@ -127,8 +128,10 @@ class Refiner:
         """
         if length <= WHOLE:
             return [(0, length, 0, length)]
-        margin = evaluations * (self.config.receptive_field // 2)
-        step = max(WHOLE - 2 * margin, WHOLE // 4)
+        # Pieces begin on the frames of the whole, so that each spectrum is the same.
+        hop = self.config.hop
+        margin = hop * math.ceil(evaluations * (self.config.receptive_field // 2) / hop)
+        step = hop * max((WHOLE - 2 * margin) // hop, WHOLE // 4 // hop, 1)
         found = []
         for begin in range(0, length, step):
             end = min(begin + step, length)

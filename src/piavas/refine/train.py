@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,79 +29,9 @@ from piavas.refine.losses import flow_loss, level_loss, spectral_loss
 from piavas.refine.model import Refiner, power
 from piavas.refine.network import RefinerConfig
 from piavas.refine.path import sample_path
+from piavas.refine.recipe import TrainConfig
 
 STATE, LOG = "training.safetensors", "log.jsonl"
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train; the defaults are the supplement's.
-
-    Args:
-        epochs: passes over the clips.
-        batch: clips a step.
-        learning_rate: of Adam.
-        beta1: of Adam.
-        beta2: of Adam.
-        weight_decay: of Adam (L2).
-        sigma: noise of the path.
-        seed: of everything random.
-        crop: samples of a random stretch of each clip; None takes the shortest clip's length.
-        spectral_weight: of `losses.spectral_loss` at the end of the flow; the paper's is 0.
-        level_weight: of `losses.level_loss`, likewise.
-        flow_weight: of the flow matching loss.
-        average: decay of a running average of the weights, which is what is kept; 0 for none.
-        clip_gradient: largest norm of the gradient; 0 for no limit.
-        max_steps: stop there; None for the end of the epochs.
-        max_seconds: stop then; None for no limit.
-        checkpoint_every: steps between checkpoints.
-        patience: steps in a row with a loss that is not finite after which to stop.
-
-    Raises:
-        CheckpointError: a value out of range.
-    """
-
-    epochs: int = 200
-    batch: int = 4
-    learning_rate: float = 5e-4
-    beta1: float = 0.9
-    beta2: float = 0.999
-    weight_decay: float = 1e-4
-    sigma: float = 1e-4
-    seed: int = 0
-    crop: int | None = None
-    spectral_weight: float = 0.0
-    level_weight: float = 0.0
-    flow_weight: float = 1.0
-    average: float = 0.0
-    clip_gradient: float = 0.0
-    max_steps: int | None = None
-    max_seconds: float | None = None
-    checkpoint_every: int = 100
-    patience: int = 10
-
-    def __post_init__(self) -> None:
-        positive = ("epochs", "batch", "learning_rate", "checkpoint_every", "patience")
-        for part in fields(self):
-            value = getattr(self, part.name)
-            if value is not None and (value < 0 or (part.name in positive and value <= 0)):
-                raise CheckpointError(
-                    f"{value!r} is out of range", field=part.name, mend="give a positive number"
-                )
-
-    @classmethod
-    def quick(cls, **changes: Any) -> TrainConfig:
-        """For minutes on a CPU: what a short run needs to sound better, not only to err less."""
-        options: dict[str, Any] = {
-            "epochs": 10_000,
-            "learning_rate": 2e-3,
-            "spectral_weight": 1.0,
-            "level_weight": 0.2,
-            "flow_weight": 0.05,
-            "average": 0.99,
-            "clip_gradient": 1.0,
-        }
-        return cls(**{**options, **changes})
 
 
 @dataclass(frozen=True)
@@ -145,16 +75,31 @@ def objective(refiner: Refiner, batch: Batch, config: TrainConfig, seed: int) ->
     """The loss of one batch: Algorithm 1, and if asked for, how the end of the flow sounds."""
     generator = torch.Generator().manual_seed(seed)
     device = refiner.device
-    t = torch.rand(len(batch.x_sim), generator=generator).to(device)
     x_sim, x_rx = batch.x_sim.to(device), batch.x_rx.to(device)
+    given = batch.x_tx.to(device), batch.place.to(device)
+    t = _times(len(x_sim), config.at_start, generator).to(device)
     point = sample_path(x_sim, x_rx, t, config.sigma, generator)
-    velocity = refiner.network(point.x_t, point.t, batch.x_tx.to(device), batch.place.to(device))
+    x_t, along = point.x_t, t[:, None, None]
+    if config.own_path:
+        own = (torch.rand(len(t), generator=generator) < config.own_path).to(device)
+        with torch.no_grad():
+            led = x_sim + along * refiner.network(x_sim, torch.zeros_like(t), *given)
+        x_t = torch.where(own[:, None, None], led, x_t)
+    velocity = refiner.network(x_t, point.t, *given)
     loss = config.flow_weight * flow_loss(velocity, point.target)
     if config.spectral_weight or config.level_weight:
-        end = point.x_t + (1 - t)[:, None, None] * velocity
+        end = x_t + (1 - along) * velocity
         loss = loss + config.spectral_weight * spectral_loss(end, x_rx)
         loss = loss + config.level_weight * level_loss(end, x_rx)
     return loss
+
+
+def _times(count: int, at_start: float, generator: torch.Generator) -> Tensor:
+    """Times `[count]` even in [0, 1), a share of them 0."""
+    t = torch.rand(count, generator=generator)
+    if at_start:
+        t[torch.rand(count, generator=generator) < at_start] = 0.0
+    return t
 
 
 class Run:
