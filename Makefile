@@ -19,6 +19,8 @@ setup: .venv/ready
 demo: .venv/ready
 	$(PY) -m piavas.cli demo $(if $(CAPTURE),--capture $(CAPTURE))
 
+# Two workers: one thread each, since threads that wait for each other spin.
+test: export OMP_NUM_THREADS ?= 1
 test: .venv/ready
 	$(PY) -m pytest -n 2
 
@@ -27,7 +29,11 @@ check: .venv/ready
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
+docs: .venv/ready
+	$(PY) -m sphinx -W --keep-going -b html docs build/docs
+
 bench: .venv/ready
+	$(PY) benchmarks/simulate.py --quick
 	$(PY) benchmarks/demo.py
 
 clean:
