@@ -43,8 +43,12 @@ class Page {
     const { index } = this;
     this.room = new Room(mesh, index, photo);
     this.view = new View($("room"), this.room);
-    this.speakers = index.sources.map((source) => new Loudspeaker(source, index.floor.z));
-    this.listener = new Listener();
+    const middle = [0, 1].map((k) => {
+      return index.points.reduce((sum, point) => sum + point[k], 0) / index.points.length;
+    });
+    const { z, ears } = index.floor;
+    this.speakers = index.sources.map((source) => new Loudspeaker(source, z, middle));
+    this.listener = new Listener(ears - z);
     this.rays = new Rays();
     this.line = walkLine(index.walk, index.floor.z);
     this.dots = gridDots(index.points, index.floor.z);

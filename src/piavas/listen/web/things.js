@@ -4,18 +4,22 @@ import * as THREE from "./vendor/three.module.min.js";
 
 export const ORDER_COLORS = ["#f2b705", "#e4572e", "#2a9d8f", "#7b6cd9", "#9aa5b1"];
 
-const FAINTEST_INSIDE = 0.45; // of a scale on which 30 dB under the loudest is 0
+// Of a scale on which 30 dB under the loudest is 0: what is fainter is not drawn.
+const FAINTEST = 0.3;
+const FAINTEST_INSIDE = 0.62;
 const ARM = 0.9; // metres
 
 const flat = (color, options = {}) => new THREE.MeshLambertMaterial({ color, ...options });
 
 /** A loudspeaker on a stand; `pulse` swells with the sound. */
 export class Loudspeaker {
-  constructor({ position, axis }, floor) {
+  /** `toward`: a point that it faces if it sends alike to all sides. */
+  constructor({ position, axis, omnidirectional }, floor, toward) {
     this.group = new THREE.Group();
     this.group.position.set(...position);
     const cabinet = new THREE.Group();
-    cabinet.rotation.z = Math.atan2(axis[1], axis[0]);
+    const [x, y] = omnidirectional ? toward.map((v, k) => v - position[k]) : axis;
+    cabinet.rotation.z = Math.atan2(y, x);
     const dark = flat(0x2b2f36);
     cabinet.add(new THREE.Mesh(new THREE.BoxGeometry(0.2, 0.2, 0.34), dark));
     for (const [z, radius] of [[-0.06, 0.075], [0.095, 0.035]]) {
@@ -54,9 +58,20 @@ export class Loudspeaker {
   }
 }
 
-/** The listener as seen from above: a head with a nose, two ears that light up, and its look. */
+/** A figure like a pawn of chess, `tall` metres to the chin and a bit. */
+function pawn(tall) {
+  const outline = [
+    [0, 0], [0.23, 0], [0.24, 0.03], [0.2, 0.07], [0.12, 0.35], [0.1, 0.75 * tall],
+    [0.15, 0.82 * tall], [0.13, 0.88 * tall], [0.05, 0.92 * tall], [0.045, tall],
+  ];
+  return new THREE.LatheGeometry(outline.map(([x, y]) => new THREE.Vector2(x, y)), 40);
+}
+
+/** The listener as seen from above: a head with a nose, two ears that light up, and its look.
+ *
+ * `tall`: metres of the ears above the floor. */
 export class Listener {
-  constructor() {
+  constructor(tall) {
     this.group = new THREE.Group();
     const skin = flat(0xf3d9c4);
     const head = new THREE.Mesh(new THREE.SphereGeometry(0.12, 32, 20), skin);
@@ -64,10 +79,9 @@ export class Listener {
     const nose = new THREE.Mesh(new THREE.ConeGeometry(0.03, 0.08, 16), skin);
     nose.rotation.z = -Math.PI / 2;
     nose.position.x = 0.15;
-    const body = new THREE.Mesh(new THREE.CapsuleGeometry(0.17, 0.5, 8, 24), flat(0x3d6fb4));
+    const body = new THREE.Mesh(pawn(tall), flat(0x3d6fb4));
     body.rotation.x = Math.PI / 2;
-    body.scale.set(0.8, 1, 1.2);
-    body.position.z = -0.6;
+    body.position.z = -tall;
     this.ears = [1, -1].map((side) => {
       const ear = new THREE.Mesh(new THREE.SphereGeometry(0.045, 20, 12), flat(0xf3d9c4));
       ear.position.y = side * 0.12;
@@ -119,13 +133,13 @@ export class Rays {
     const loudest = level.reduce((a, b) => Math.max(a, b), -200);
     for (let p = 0; p + 1 < start.length; p++) {
       const strength = 1 + (level[p] - loudest) / 30;
-      if (this.inside && strength < FAINTEST_INSIDE) continue;
+      if (strength < (this.inside ? FAINTEST_INSIDE : FAINTEST)) continue;
       const corners = [];
       for (let c = start[p]; c < start[p + 1]; c++) {
         corners.push(new THREE.Vector3(line[3 * c], line[3 * c + 1], line[3 * c + 2]));
       }
-      const shown = Math.max(strength, 0.06);
-      const radius = (0.003 + 0.011 * shown) * (this.inside ? 0.35 : 1);
+      const shown = (strength - FAINTEST) / (1 - FAINTEST);
+      const radius = (0.004 + 0.012 * shown ** 2) * (this.inside ? 0.35 : 1);
       if (this.inside) shorten(corners);
       const color = ORDER_COLORS[Math.min(order[p], ORDER_COLORS.length - 1)];
       this.group.add(tube(corners, radius, color, 0.25 + 0.65 * shown));

@@ -2,6 +2,8 @@
 
 import * as THREE from "./vendor/three.module.min.js";
 
+const PANEL = 330; // pixels that the panel covers, and the width of a window under which it folds
+const PHONE = 760;
 const GLIDE = 0.35; // seconds for the camera to come two thirds of its way
 
 export class View {
@@ -68,7 +70,7 @@ export class View {
   above() {
     const { turn, tilt, far } = this.orbit;
     const angle = 38;
-    const narrow = Math.min(1, this.camera.aspect);
+    const narrow = Math.min(1, 1.1 * this.camera.aspect * this.free);
     const distance = (far * this.reach) / Math.sin((angle * Math.PI) / 360) / narrow;
     const eye = new THREE.Vector3(
       Math.cos(turn) * Math.cos(tilt), Math.sin(turn) * Math.cos(tilt), Math.sin(tilt),
@@ -84,6 +86,10 @@ export class View {
     this.renderer.setPixelRatio(ratio);
     this.renderer.setSize(clientWidth, clientHeight, false);
     this.camera.aspect = clientWidth / Math.max(clientHeight, 1);
+    // The panel covers the right side: what matters comes to the middle of what is left.
+    const covered = clientWidth > PHONE ? PANEL : 0;
+    this.free = 1 - covered / clientWidth;
+    this.camera.setViewOffset(clientWidth, clientHeight, covered / 2, 0, clientWidth, clientHeight);
   }
 }
 
