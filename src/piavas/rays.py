@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from piavas.llvm import mitsuba
 from piavas.scene import check_triangles
+
+FEW = 16_384  # rays that one thread traces for less than it costs to wait for others
 
 
 class RayCaster:
@@ -28,6 +31,10 @@ class RayCaster:
         triangles = np.asarray(faces, dtype=np.int32)
         check_triangles(points, triangles)
         self.mi = mi = mitsuba()
+        import drjit
+
+        self.dr = drjit
+        self.threads = 1 if "cuda" in mi.variant() else os.cpu_count() or 1
         mesh = mi.Mesh("air", len(points), len(triangles))
         params = mi.traverse(mesh)
         params["vertex_positions"] = mi.Float(points.astype(np.float32).ravel())
@@ -35,13 +42,22 @@ class RayCaster:
         params.update()
         self.scene: Any = mi.load_dict({"type": "scene", "mesh": mesh})
 
+    def _share_out(self, rays: int) -> None:
+        """Trace few rays on one thread: those that wait for work burn as much time as it takes."""
+        wanted = 1 if rays < FEW else self.threads
+        if self.threads > 1 and self.dr.thread_count() != wanted:
+            self.dr.set_thread_count(wanted)
+
     def _ray(self, origins: ArrayLike, directions: ArrayLike, reach: Any = None) -> Any:
         mi = self.mi
-        o = np.ascontiguousarray(np.asarray(origins, dtype=np.float32).T)
-        d = np.ascontiguousarray(np.asarray(directions, dtype=np.float32).T)
-        ray = mi.Ray3f(mi.Point3f(o), mi.Vector3f(d))
+        columns = [np.asarray(c, dtype=np.float32) for c in (origins, directions)]
         if reach is not None:
-            ray.maxt = mi.Float(np.asarray(reach, dtype=np.float32))
+            columns.append(np.asarray(reach, dtype=np.float32))
+        if len(columns[0]) == 1:  # of one ray, Dr.Jit would compile kernels of their own
+            columns = [np.repeat(c, 2, axis=0) for c in columns]
+        ray = mi.Ray3f(mi.Point3f(columns[0].T), mi.Vector3f(columns[1].T))
+        if reach is not None:
+            ray.maxt = mi.Float(columns[2])
         return ray
 
     def closest(
@@ -56,11 +72,14 @@ class RayCaster:
         Returns:
             distance `[n]` in metres (inf where the ray escapes) and face `[n]` (-1 there).
         """
-        if not len(origins):  # type: ignore[arg-type]  # Dr.Jit aborts on rays that are none
+        count = len(origins)  # type: ignore[arg-type]
+        if not count:  # Dr.Jit aborts on rays that are none
             return np.empty(0), np.empty(0, np.int64)
+        self._share_out(count)
         hit = self.scene.ray_intersect_preliminary(self._ray(origins, directions))
-        distance = np.array(hit.t, dtype=np.float64)
-        face = np.array(hit.prim_index, dtype=np.int64)
+        self.dr.eval(hit.t, hit.prim_index)  # together, or the rays are traced twice
+        distance = np.array(hit.t, dtype=np.float64)[:count]
+        face = np.array(hit.prim_index, dtype=np.int64)[:count]
         return distance, np.where(np.isfinite(distance), face, -1)
 
     def visible(
@@ -75,9 +94,10 @@ class RayCaster:
         )
         if not len(start):
             return np.empty(0, np.bool_)
+        self._share_out(len(start))
         way = end - start
         length = np.linalg.norm(way, axis=-1)
         ahead = way / np.maximum(length, 1e-12)[:, None]
         ray = self._ray(start + margin * ahead, ahead, np.maximum(length - 2 * margin, 0.0))
-        blocked = np.array(self.scene.ray_test(ray), dtype=bool)
+        blocked = np.array(self.scene.ray_test(ray), dtype=bool)[: len(start)]
         return ~blocked | (length <= 2 * margin)

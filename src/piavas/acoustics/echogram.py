@@ -27,10 +27,12 @@ class Arrivals:
     Args:
         energy: `[s, 9]`.
         toward: `[3, s]` unit vectors to where its sound comes from, world.
+        batch: `[s]` batch of its ray.
     """
 
     energy: F32
     toward: F32
+    batch: NDArray[np.int16]
 
 
 @dataclass(frozen=True)

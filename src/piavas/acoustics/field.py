@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,95 +10,38 @@ from numpy.typing import NDArray
 
 from piavas.acoustics.echogram import Arrivals
 from piavas.acoustics.gather import Hits, Places, gather, place_balls
-from piavas.acoustics.patches import Patches, face_normals, find_patches
 from piavas.acoustics.paths import Paths, candidates, direct_paths, join, reflected_paths
-from piavas.acoustics.trace import Segments, launch_directions, trace
-from piavas.errors import SimulationError
-from piavas.rays import RayCaster
-from piavas.scene import Scene, Source, triangle_areas
+from piavas.acoustics.room import Room, ready
+from piavas.acoustics.trace import Segments, trace
+from piavas.scene import Source, triangle_areas
+
+__all__ = [
+    "LEAK",
+    "Field",
+    "Reaching",
+    "ReversedField",
+    "Room",
+    "decay_time",
+    "ready",
+    "trace_field",
+]
 
 LEAK = 0.005  # share of escaping rays above which a scene counts as open
-PROBES = 128
 
 
-class Room:
-    """A scene made ready: its mirrors and its ray caster.
+@dataclass(frozen=True)
+class Reaching:
+    """All that reaches one head from one source.
 
     Args:
-        scene: the room.
+        paths: the discrete paths.
+        hits: traced sound.
+        arrivals: what the segments of `hits` bring.
     """
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-        self.patches: Patches = find_patches(scene)
-        self.caster = RayCaster(scene.vertices, scene.faces)
-
-    @cached_property
-    def normals(self) -> NDArray[np.float64]:
-        """`[f, 3]`."""
-        return face_normals(self.scene)
-
-    @cached_property
-    def closed(self) -> bool:
-        """Whether every edge joins two faces that run along it in opposite ways."""
-        faces = self.scene.faces
-        edges = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2).astype(np.int64)
-        number = len(self.scene.vertices)
-        forth = np.sort(edges[:, 0] * number + edges[:, 1])
-        back = np.sort(edges[:, 1] * number + edges[:, 0])
-        return bool((np.diff(forth) > 0).all() and np.array_equal(forth, back))
-
-    @cached_property
-    def inward(self) -> float:
-        """1 if the normals of a closed scene point into the air, -1 if they point out of it."""
-        a, b, c = np.moveaxis(self.scene.vertices[self.scene.faces], 1, 0)
-        return -1.0 if np.einsum("ij,ij->i", a, np.cross(b, c)).sum() > 0 else 1.0
-
-    def surroundings(self, points: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
-        """Shares `[n]` of rays from `points` `[n, 3]` that meet nothing, and the back of a face."""
-        feelers = launch_directions(PROBES, 4)
-        way = np.tile(feelers, (len(points), 1))
-        _, face = self.caster.closest(np.repeat(points, PROBES, axis=0), way)
-        normal = self.normals[np.maximum(face, 0)]
-        behind = np.einsum("ij,ij->i", normal, way) * self.inward > 0
-        by_point = (len(points), PROBES)
-        away = (face < 0).reshape(by_point).mean(axis=1)
-        return away, (behind & (face >= 0)).reshape(by_point).mean(axis=1)
-
-    def check_places(self, points: NDArray[np.float64], names: list[str]) -> None:
-        """Raise a `SimulationError` where a point is outside the room or inside something solid."""
-        lower, upper = self.scene.vertices.min(axis=0), self.scene.vertices.max(axis=0)
-        for start in range(0, len(points), 1024):
-            some = points[start : start + 1024]
-            away, behind = self.surroundings(some)
-            outside = (away > 0.5) | ((some < lower) | (some > upper)).any(axis=1)
-            inside = self.closed & (behind > 0.5)
-            for i in np.flatnonzero(outside | inside)[:1]:
-                place = np.round(some[i], 3).tolist()
-                if outside[i]:
-                    raise SimulationError(
-                        f"{place} is outside the room, which spans {np.round(lower, 2).tolist()} "
-                        f"to {np.round(upper, 2).tolist()} m",
-                        field=names[start + i],
-                        mend="move it into the room",
-                    )
-                raise SimulationError(
-                    f"{place} is inside a wall or a piece of furniture",
-                    field=names[start + i],
-                    mend="move it into the air",
-                )
-
-
-_READY: deque[Room] = deque(maxlen=2)
-
-
-def ready(scene: Scene) -> Room:
-    """`scene` made ready; the last two are kept, for they are asked again and again."""
-    for room in _READY:
-        if room.scene is scene:
-            return room
-    _READY.append(Room(scene))
-    return _READY[-1]
+    paths: Paths
+    hits: Hits
+    arrivals: Arrivals
 
 
 @dataclass(frozen=True)
@@ -125,7 +67,8 @@ class Field:
     @cached_property
     def arrivals(self) -> Arrivals:
         """What each segment brings to a head that it passes."""
-        return Arrivals(self.segments.energy, -self.segments.direction.T)
+        segments = self.segments
+        return Arrivals(segments.energy, -segments.direction.T, segments.batch[segments.ray])
 
     def paths(self, heads: NDArray[np.float64]) -> Paths:
         """Direct sound and image sources at `heads` `[l, 3]`."""
@@ -151,9 +94,80 @@ class Field:
         """The late sound that passes each listener."""
         return gather(self.segments, places)
 
+    def reaching(self, heads: NDArray[np.float64]) -> list[Reaching]:
+        """What reaches each of `heads` `[l, 3]`."""
+        paths, hits = self.paths(heads), self.hits(self.balls(heads))
+        return [Reaching(paths.of(i), hit, self.arrivals) for i, hit in enumerate(hits)]
+
+    def joined(self, segments: Segments) -> Field:
+        """The same field with the segments of more rays."""
+        both = self.segments.join(segments)
+        sequences = candidates(both.sequences, self.room.patches, self.order)
+        return replace(self, segments=both, sequences=sequences)
+
+
+@dataclass(frozen=True)
+class ReversedField:
+    """What any number of sources do at one head, by reciprocity: traced once, from the head.
+
+    Sound takes the same paths with the same losses either way (Helmholtz; Allen & Berkley's images
+    swap likewise). It arrives from where a traced ray left the head, and leaves its source against
+    the ray.
+
+    Args:
+        field: traced from the head, as from an omnidirectional source.
+    """
+
+    field: Field
+
+    @cached_property
+    def _toward(self) -> NDArray[np.float32]:
+        """`[3, s]` unit vectors in which the ray of each segment left the head."""
+        segments = self.field.segments
+        return np.ascontiguousarray(segments.launch[segments.ray].T)
+
+    @cached_property
+    def _sequences(self) -> NDArray[np.int32]:
+        """Mirror chains as sound from the sources meets them."""
+        forth = self.field.sequences
+        back = np.full_like(forth, -1)
+        count = (forth >= 0).sum(axis=1)
+        for length in range(1, forth.shape[1] + 1):
+            row = count == length
+            back[row, :length] = forth[row, :length][:, ::-1]
+        return back
+
+    def reaching(self, sources: list[Source]) -> list[Reaching]:
+        """What reaches the head from each of `sources`."""
+        field, segments = self.field, self.field.segments
+        head = field.source.position[None]
+        batch = segments.batch[segments.ray]
+        out = []
+        places = np.stack([source.position for source in sources])
+        for source, hits in zip(sources, field.hits(field.balls(places)), strict=True):
+            paths = replace(field, source=source, sequences=self._sequences).paths(head)
+            if source.directivity is None:
+                out.append(Reaching(paths, hits, Arrivals(segments.energy, self._toward, batch)))
+                continue
+            some = hits.segment
+            energy = segments.energy[some] * source.energy(-segments.direction[some])
+            arrivals = Arrivals(
+                energy.astype(np.float32), np.ascontiguousarray(self._toward[:, some]), batch[some]
+            )
+            mine = replace(hits, segment=np.arange(len(some), dtype=np.int32))
+            out.append(Reaching(paths, mine, arrivals))
+        return out
+
 
 def trace_field(
-    room: Room, source: Source, *, rays: int, order: int, reach: float, seed: int
+    room: Room,
+    source: Source,
+    *,
+    rays: int,
+    order: int,
+    reach: float,
+    seed: int,
+    stage: int = 0,
 ) -> Field:
     """Trace `source` in `room`; arguments as for `trace`."""
     segments = trace(
@@ -165,6 +179,8 @@ def trace_field(
         reach=reach,
         order=order,
         seed=seed,
+        stage=stage,
+        normals=room.normals,
     )
     return Field(
         room, source, segments, candidates(segments.sequences, room.patches, order), order, reach
@@ -188,6 +204,7 @@ def decay_time(
         reach=max(area, 50.0),
         order=0,
         seed=seed,
+        normals=room.normals,
     )
     if not len(pilot):
         return 0.1

@@ -167,7 +167,9 @@ def _through(segments: Segments, part: slice, balls: Balls) -> tuple[NDArray, ..
     """Listener, segment, chord and way of each crossing of `part` of the segments."""
     columns = (segments.origin.T[:, part], segments.direction.T[:, part], segments.length[part])
     centre, radius = balls.centre.astype(np.float32), balls.radius.astype(np.float32)
-    room = 4096 * len(radius)
+    # Of segments spread evenly over a space of V, one of length L meets a ball with pi r² L / V.
+    lines = float(columns[2].sum()) * np.pi * float((radius**2).sum())
+    room = 1024 + int(1.5 * lines / max(segments.space, 1e-9))
     while True:
         listener, segment = np.empty(room, np.int32), np.empty(room, np.int32)
         chord, along = np.empty(room, np.float32), np.empty(room, np.float32)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from piavas import __version__
-from piavas.acoustics.ambisonics import to_head
 from piavas.acoustics.backends import BACKENDS, NATIVE
 from piavas.acoustics.bands import EXACT_BANDS
-from piavas.acoustics.early import early
 from piavas.acoustics.field import LEAK, Field, Room, decay_time, ready, trace_field
+from piavas.acoustics.hearing import GroupReport, Hearing, Pairs, as_sources, summary
 from piavas.acoustics.medium import REFERENCE_PRESSURE, air_absorption, speed_of_sound
 from piavas.acoustics.receivers import Ambisonic, Binaural, Late, Listener, ambisonic_order
 from piavas.audio import resample
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from piavas.acoustics.hrtf import Hrtf
 
 INSIDE_RATE = 48_000  # hertz at which everything is made
-TOGETHER = 64  # listeners heard at a time
 LONGEST = 10.0  # seconds that an automatic duration may reach
 DECIBEL_TO_ENERGY = np.log(10) / 10
 
@@ -39,7 +38,9 @@ class Simulator:
 
     Args:
         backend: "native", "steam-audio" or "pyroomacoustics" (`piavas.acoustics.backends`).
-        rays: traced from the source.
+        rays: to trace from the source, or "auto" for as many as the next two errors need.
+        t30_error: standard error of T30, relative, at which "auto" stops.
+        level_error: standard error of the level in any octave band, dB, likewise.
         seed: the same seed gives the same samples.
         output: "binaural", "mono" (pressure at the head's centre), or "ambisonic-1" to "-7".
         sample_rate: of the responses, hertz.
@@ -58,7 +59,9 @@ class Simulator:
     """
 
     backend: str = "native"
-    rays: int = 20_000
+    rays: int | Literal["auto"] = "auto"
+    t30_error: float = 0.02
+    level_error: float = 0.25
     seed: int = 0
     output: str = "binaural"
     sample_rate: int = 48_000
@@ -74,7 +77,10 @@ class Simulator:
 
     def __post_init__(self) -> None:
         ambisonic_order(self.output)
-        _demand(self.rays >= 1, "rays", self.rays, "trace at least one ray")
+        good = self.rays == "auto" or (isinstance(self.rays, int) and self.rays >= 1)
+        _demand(good, "rays", self.rays, 'trace at least one ray, or "auto"')
+        _demand(self.t30_error > 0, "t30_error", self.t30_error, "give a share above 0")
+        _demand(self.level_error > 0, "level_error", self.level_error, "give decibels above 0")
         _demand(1000 <= self.sample_rate <= 768_000, "sample_rate", self.sample_rate, "give hertz")
         _demand(
             self.duration is None or 0 < self.duration <= 60,
@@ -93,40 +99,72 @@ class Simulator:
         _demand(self.backend in BACKENDS, "backend", self.backend, engines)
 
     def __call__(
-        self, scene: Scene, source: Source | ArrayLike, listeners: Any
+        self, scene: Scene, source: Source | ArrayLike | Sequence[Source], listeners: Any
     ) -> ImpulseResponses:
         """The responses of `scene` from `source` at `listeners`.
 
+        One source is traced once for all listeners. Many sources with one listener, as of a source
+        that moves, are traced once from the listener (`piavas.acoustics.hearing`); as many sources
+        as listeners are heard pair by pair.
+
         Args:
             scene: the room.
-            source: a `Source`, or the position `[3]` in metres of an omnidirectional one.
+            source: a `Source`, or the position `[3]` in metres of an omnidirectional one; or many
+                of either.
             listeners: whatever `piavas.scene.as_poses` takes.
 
         Raises:
-            SimulationError: source or a listener outside the room or inside something solid, or a
-                scene that sound escapes from.
+            SimulationError: source or a listener outside the room or inside something solid, a
+                scene that sound escapes from, or numbers of sources and listeners that differ.
             HrtfError: the head-related transfer functions cannot be had.
         """
         started = time.process_time()
-        source = source if isinstance(source, Source) else Source(np.asarray(source))
-        poses = as_poses(listeners)
+        pairs = Pairs.of(as_sources(source), as_poses(listeners))
         if self.backend != NATIVE:
-            from piavas.acoustics.backends.job import simulate
-
-            return simulate(self, scene, source, poses)
-        room = ready(scene)
-        field = self.trace(room, source, poses)
-        how = self.late_options(field)
-        listener = self.listener(how)
-        samples = self._hear(field, listener, how, poses)
+            return self._elsewhere(scene, pairs)
+        hearing = self.prepare(ready(scene), pairs)
+        samples = np.empty((len(pairs), hearing.channels, hearing.how.length), np.float32)
+        reports: list[GroupReport] = []
+        for heard in track(hearing.all(reports), "simulate", hearing.pieces):
+            samples[heard.rows] = heard.samples
         return ImpulseResponses(
             samples=_to_rate(samples, self.sample_rate),
             sample_rate=self.sample_rate,
             output=self.output,
-            source=source.position,
-            listeners=poses,
-            report=self._report(field, how, listener, time.process_time() - started),
+            source=pairs.source,
+            listeners=pairs.poses,
+            report=self._report(hearing, reports, time.process_time() - started),
         )
+
+    def _elsewhere(self, scene: Scene, pairs: Pairs) -> ImpulseResponses:
+        """The responses of another engine."""
+        from piavas.acoustics.backends.job import simulate
+
+        asked = replace(self, rays=8192) if self.rays == "auto" else self
+        if len({id(source) for source in pairs.sources}) == 1:
+            return simulate(asked, scene, pairs.sources[0], pairs.poses)
+        ones = [
+            simulate(asked, scene, source, pose[None])
+            for source, pose in zip(pairs.sources, pairs.poses, strict=True)
+        ]
+        length = max(one.samples.shape[2] for one in ones)
+        samples = [
+            np.pad(one.samples, ((0, 0), (0, 0), (0, length - one.samples.shape[2])))
+            for one in ones
+        ]
+        return replace(
+            ones[0], samples=np.concatenate(samples), source=pairs.source, listeners=pairs.poses
+        )
+
+    def prepare(self, room: Room, pairs: Pairs) -> Hearing:
+        """Check what is asked and make ready to hear it."""
+        self._check(room, pairs.places, pairs.poses)
+        groups = pairs.groups()
+        seconds = self.duration or max(
+            self._needed(room, group.origin(pairs), group.ends(pairs)) for group in groups
+        )
+        how = Late(seconds, self.speed, self._air_energy(), INSIDE_RATE, self.seed)
+        return Hearing(self, room, pairs, groups, how, self.listener(how))
 
     @property
     def speed(self) -> float:
@@ -146,39 +184,56 @@ class Simulator:
 
     def trace(self, room: Room, source: Source, poses: NDArray[np.float64]) -> Field:
         """The field of `source`, long enough for the asked duration at `poses` `[l, 4, 4]`."""
-        self._check_places(room, source, poses)
+        hearing = self.prepare(room, Pairs.of([source], poses))
+        return hearing.field(hearing.groups[0])
+
+    def shoot(
+        self, room: Room, source: Source, *, reach: float, rays: int, stage: int = 0
+    ) -> Field:
+        """The field of `rays` rays over `reach` metres; `stage` numbers other rays of one seed."""
         field = trace_field(
             room,
             source,
-            rays=self.rays,
+            rays=rays,
             order=self.specular_order,
-            reach=self._duration(room, source, poses) * self.speed,
+            reach=reach,
             seed=self.seed,
+            stage=stage,
         )
         if field.segments.escaped > LEAK:
-            share = (
-                f"{100 * field.segments.escaped:.1f} % of the rays from {source.position.tolist()}"
-            )
+            place = source.position
+            share = f"{100 * field.segments.escaped:.1f} % of the rays from {place.tolist()} escape"
+            where = room.where_it_leaks(place)
             if not self.allow_leaks:
                 raise SimulationError(
-                    f"{share} escape from the scene",
+                    f"{share} from the scene{where}",
                     field="scene",
                     mend="close the mesh, or allow leaks",
                 )
-            warnings.warn(f"{share} escape: the reverberation comes out too short", stacklevel=3)
+            warnings.warn(f"{share}{where}: the reverberation comes out too short", stacklevel=3)
         return field
 
     def _check_places(self, room: Room, source: Source, poses: NDArray[np.float64]) -> None:
+        self._check(room, source.position[None], poses)
+
+    def _check(self, room: Room, sources: NDArray, poses: NDArray[np.float64]) -> None:
         if self.allow_leaks:
+            if room.broken:
+                warnings.warn(str(room.broken), stacklevel=3)
             return
-        names = ["source", *(f"listeners[{i}]" for i in range(len(poses)))]
-        room.check_places(np.vstack([source.position, poses[:, :3, 3]]), names)
+        if room.broken:
+            raise room.broken
+        sources = np.unique(sources, axis=0)
+        names = ["source"] * len(sources) + [f"listeners[{i}]" for i in range(len(poses))]
+        room.check_places(np.concatenate([sources, poses[:, :3, 3]]), names)
 
     def _duration(self, room: Room, source: Source, poses: NDArray[np.float64]) -> float:
-        if self.duration is not None:
-            return self.duration
-        direct = np.linalg.norm(poses[:, :3, 3] - source.position, axis=1).max() / self.speed
-        decay = decay_time(room, source, speed=self.speed, air=self._air_energy(), seed=self.seed)
+        return self.duration or self._needed(room, source, poses[:, :3, 3])
+
+    def _needed(self, room: Room, origin: Source, ends: NDArray[np.float64]) -> float:
+        """Seconds that the decay from `origin` takes at `ends` `[n, 3]`."""
+        direct = np.linalg.norm(ends - origin.position, axis=1).max() / self.speed
+        decay = decay_time(room, origin, speed=self.speed, air=self._air_energy(), seed=self.seed)
         return float(min(direct + 1.05 * decay + 0.05, LONGEST))
 
     def _air_energy(self) -> NDArray[np.float64]:
@@ -201,56 +256,21 @@ class Simulator:
             hrtf = load_hrtf(hrtf, sample_rate=INSIDE_RATE)
         return Binaural(hrtf, how)
 
-    def _hear(
-        self, field: Field, listener: Listener, how: Late, poses: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        out = np.empty((len(poses), listener.receiver.channels, how.length), np.float32)
-        chunks = [slice(i, i + TOGETHER) for i in range(0, len(poses), TOGETHER)]
-        for chunk in track(chunks, "simulate"):
-            self._hear_some(field, listener, how, poses[chunk], out[chunk])
-        return out
-
-    def _hear_some(
-        self,
-        field: Field,
-        listener: Listener,
-        how: Late,
-        poses: NDArray[np.float64],
-        out: NDArray[np.float32],
-    ) -> None:
-        heads = poses[:, :3, 3]
-        paths, hits = field.paths(heads), field.hits(field.balls(heads))
-        receiver = listener.receiver
-        for i, pose in enumerate(poses):
-            mine = paths.of(i)
-            out[i] = early(
-                mine,
-                to_head(pose, -mine.arrival),
-                receiver,
-                air_db=self.air_db,
-                speed=self.speed,
-                sample_rate=INSIDE_RATE,
-                length=how.length,
-            )
-            out[i] += listener.late(hits[i], field.arrivals, pose)
-
     def _report(
-        self, field: Field, how: Late, listener: Listener, seconds: float
+        self, hearing: Hearing, reports: list[GroupReport], seconds: float
     ) -> dict[str, Any]:
         options = asdict(replace(self, hrtf=None))
+        listener = hearing.listener
         if isinstance(listener, Binaural):
             options["hrtf"] = {"name": listener.hrtf.name, "sha256": listener.hrtf.digest}
         return {
             **options,
             "version": __version__,
             "deterministic": True,
-            "duration": how.duration,
+            "duration": hearing.how.duration,
             "speed_of_sound": self.speed,
-            "segments": len(field.segments),
-            "mirrors": int(field.room.patches.mirror.sum()),
-            "mirror_chains": len(field.sequences),
-            "escaped": field.segments.escaped,
-            "mean_free_path": field.segments.mean_free_path,
+            "mirrors": int(hearing.room.patches.mirror.sum()),
+            **summary(reports),
             "cpu_seconds": seconds,
         }
 

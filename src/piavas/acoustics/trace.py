@@ -12,6 +12,7 @@ correspondingly more. That keeps the mean, and the number of rays in the window 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,16 @@ class Segments:
         """Number of rays traced."""
         return len(self.launch)
 
+    @cached_property
+    def space(self) -> float:
+        """Cubic metres of the box around the segments."""
+        return float(np.ptp(self.origin, axis=0).prod()) if len(self) else 0.0
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """Share `[BATCHES]` of the rays in each batch."""
+        return np.bincount(self.batch, minlength=BATCHES) / self.rays
+
     def join(self, more: Segments) -> Segments:
         """These and `more`, of other rays of the same source, as if traced at once."""
         share = self.rays / (self.rays + more.rays)
@@ -80,8 +91,12 @@ class Segments:
             np.concatenate([getattr(self, name), getattr(more, name)])
             for name in ("origin", "direction", "length", "travelled", "energy", "weight")
         ]
+        ray = np.concatenate([self.ray, more.ray + np.int32(self.rays)])
+        old = columns[3] >= OLD
+        order = np.argsort(old, kind="stable")
         return _arranged(
-            [*columns, np.concatenate([self.ray, more.ray + np.int32(self.rays)])],
+            [column[order] for column in (*columns, ray)],
+            young=int(len(old) - old.sum()),
             launch=launch,
             batch=np.concatenate([self.batch, more.batch]),
             sequences=np.unique(np.concatenate([self.sequences, more.sequences]), axis=0),
@@ -91,10 +106,8 @@ class Segments:
 
 
 def _arranged(columns: list[NDArray], **rest: Any) -> Segments:
-    """Segments, young ones first, points and directions by coordinate as kernels read them."""
-    old = columns[3] >= OLD
-    order = np.argsort(old, kind="stable")
-    origin, direction, length, travelled, energy, weight, ray = (c[order] for c in columns)
+    """Segments with points and directions by coordinate, as kernels read them."""
+    origin, direction, length, travelled, energy, weight, ray = columns
     return Segments(
         origin=np.asfortranarray(origin),
         direction=np.asfortranarray(direction),
@@ -103,7 +116,6 @@ def _arranged(columns: list[NDArray], **rest: Any) -> Segments:
         energy=energy,
         weight=weight,
         ray=ray,
-        young=int(len(old) - old.sum()),
         **rest,
     )
 
@@ -161,18 +173,39 @@ def _launch(source: Source, rays: int, seed: int, stage: int) -> tuple[_Wave, ND
     return wave, batch
 
 
-def _pieces(wave: _Wave, length: NDArray[np.float64]) -> tuple[NDArray, ...]:
-    """Columns of `Segments` for the ways that lie ahead, but those the image sources carry."""
-    kept = ~wave.pure
-    return (
-        wave.position[kept],
-        wave.direction[kept],
-        length[kept].astype(np.float32),
-        wave.travelled[kept],
-        (wave.energy * wave.ratio)[kept],
-        wave.weight[kept],
-        wave.ray[kept],
-    )
+Columns = tuple[NDArray, ...]
+
+
+@dataclass
+class _Pieces:
+    """Columns of `Segments` so far."""
+
+    young: list[Columns]
+    old: list[Columns]
+
+    def add(self, wave: _Wave, length: NDArray[np.float64]) -> None:
+        """The ways that lie ahead, but those the image sources carry."""
+        old = wave.travelled >= OLD
+        for rows, pieces in ((~wave.pure & ~old, self.young), (~wave.pure & old, self.old)):
+            if rows.any():
+                pieces.append(
+                    (
+                        wave.position[rows],
+                        wave.direction[rows],
+                        length[rows].astype(np.float32),
+                        wave.travelled[rows],
+                        wave.energy[rows] * wave.ratio[rows],
+                        wave.weight[rows],
+                        wave.ray[rows],
+                    )
+                )
+
+    def segments(self, nothing: _Wave, **rest: Any) -> Segments:
+        """All of them, young ones first."""
+        w = nothing
+        none = (w.position, w.direction, w.travelled, w.travelled, w.energy, w.weight, w.ray)
+        columns = [np.concatenate(c) for c in zip(none, *self.young, *self.old, strict=True)]
+        return _arranged(columns, young=sum(len(piece[0]) for piece in self.young), **rest)
 
 
 def trace(
@@ -186,6 +219,7 @@ def trace(
     order: int,
     seed: int,
     stage: int = 0,
+    normals: NDArray[np.float64] | None = None,
 ) -> Segments:
     """Trace `rays` rays from `source`.
 
@@ -202,22 +236,23 @@ def trace(
         order: highest order of mirrored-only paths to leave out.
         seed: the same seed gives the same segments.
         stage: other rays of the same seed.
+        normals: `[f, 3]` of the faces, where they are at hand.
     """
-    normals = face_normals(scene)
+    normals = face_normals(scene) if normals is None else normals
     absorption = np.stack([m.absorption for m in scene.materials]).astype(np.float32)
     scattering = np.stack([m.scattering for m in scene.materials]).astype(np.float32)
     wave, batch = _launch(source, rays, seed, stage)
     launch = wave.direction.copy()
     sequence = np.full((rays, max(order, 1)), -1, np.int32)
     key = np.random.default_rng([seed, stage, 3]).integers(2**63, dtype=np.uint64)
-    pieces = [_pieces(wave.keep(np.zeros(rays, np.bool_)), np.empty(0))]
+    pieces, nothing = _Pieces([], []), wave.keep(np.zeros(rays, np.bool_))
     escaped, lengths, legs = 0, 0.0, 0
     far, bounce = float(np.ptp(scene.vertices, axis=0).sum()), 0
     while len(wave.ray):
         distance, face = caster.closest(wave.position, wave.direction)
         hit = face >= 0
         if bounce:
-            pieces.append(_pieces(wave, np.where(hit, distance, far)))
+            pieces.add(wave, np.where(hit, distance, far))
         if not hit.all():
             escaped += int((~hit).sum())
             wave, distance, face = wave.keep(hit), distance[hit], face[hit]
@@ -231,8 +266,8 @@ def trace(
         )  # fmt: skip
         wave = wave if alive.all() else wave.keep(alive)
         bounce += 1
-    return _arranged(
-        [np.concatenate(column) for column in zip(*pieces, strict=True)],
+    return pieces.segments(
+        nothing,
         launch=launch,
         batch=batch,
         sequences=np.unique(sequence[sequence[:, 0] >= 0], axis=0),

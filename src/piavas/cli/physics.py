@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 class Physics:
     """How sound is simulated."""
 
-    rays: int = 20_000
-    """Rays traced from the source."""
+    rays: int | Literal["auto"] = "auto"
+    """Rays to trace, or "auto" for as many as the next two errors need."""
+    t30_error: float = 0.02
+    """Standard error of T30 at which "auto" stops, a share."""
+    level_error: float = 0.25
+    """Standard error of the level in an octave band, dB, likewise."""
     seed: int = 0
     """The same seed gives the same samples."""
     sample_rate: int = 48_000
