@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from piavas.acoustics import Simulator
+from piavas.acoustics import Simulator, load_hrtf
 from piavas.audio import Audio, read_audio, write_audio
 from piavas.capture import Recording, load_capture, write_nerfstudio
 from piavas.capture.nerfstudio import FILE
@@ -23,6 +23,7 @@ from piavas.progress import track
 from piavas.render import render
 from piavas.scene import Source, Trajectory
 from piavas.twin.hidden import Hidden, draw_hidden, microphone_noise
+from piavas.twin.low import with_waves
 from piavas.twin.music import music_like
 from piavas.twin.speech import speech_like
 from piavas.twin.walk import stroll
@@ -46,6 +47,7 @@ class Options:
         snr_db: mean level of the sound above that of the microphones' noise.
         hrtf: the head, as `piavas.load_hrtf` takes it.
         rays: traced from each source.
+        waves: whether low frequencies come from the wave equation.
     """
 
     seed: int
@@ -54,6 +56,7 @@ class Options:
     snr_db: float
     hrtf: str
     rays: int
+    waves: bool
 
 
 def record(
@@ -67,6 +70,7 @@ def record(
     snr_db: float = 45.0,
     hrtf: str | os.PathLike[str] = "rigid-sphere",
     rays: int = 6_000,
+    waves: bool = False,
 ) -> tuple[Recording, ...]:
     """Play dry sound in `world` and record it with a head that walks about.
 
@@ -85,6 +89,7 @@ def record(
         snr_db: mean level of the sound above that of the microphones' noise.
         hrtf: the head, as `piavas.load_hrtf` takes it.
         rays: traced from each source.
+        waves: take frequencies below 250 Hz from the wave equation (see `piavas.twin.wave`).
 
     Raises:
         CaptureError: options out of range.
@@ -99,7 +104,7 @@ def record(
         )
     folder = Path(folder)
     _check_world(world, folder)
-    options = Options(seed, float(seconds), sample_rate, snr_db, os.fspath(hrtf), rays)
+    options = Options(seed, float(seconds), sample_rate, snr_db, os.fspath(hrtf), rays, waves)
     hidden = draw_hidden(seed, world.seed)
     _start(folder, world, hidden, options)
     places = _place(world, sources, seed)
@@ -212,7 +217,11 @@ def _hear(
         humidity=hidden.humidity,
     )
     speaker = Source(source.position, source.axis, hidden.directivity)
-    responses = simulator(world.scene(hidden.materials), speaker, way)
+    scene = world.scene(hidden.materials)
+    responses = simulator(scene, speaker, way)
+    if options.waves:
+        head = load_hrtf(options.hrtf, sample_rate=options.sample_rate)
+        responses = with_waves(responses, scene, head, simulator.speed)
     played = hidden.loudspeaker(sound, options.sample_rate)
     heard = render(played, responses, way)[:, : sound.shape[1]].astype(np.float64)
     noise = microphone_noise(
