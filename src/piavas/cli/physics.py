@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Physics:
     """How sound is simulated."""
 
+    backend: Literal["native", "steam-audio", "pyroomacoustics"] = "native"
+    """The engine; the others need `piavas install steam-audio` or `pip install piavas[peers]`."""
     rays: int | Literal["auto"] = "auto"
     """Rays to trace, or "auto" for as many as the next two errors need."""
     t30_error: float = 0.02
