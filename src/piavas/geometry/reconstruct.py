@@ -19,6 +19,7 @@ from piavas.geometry.frame import bounding_box, manhattan_yaw
 from piavas.geometry.fusion import fuse
 from piavas.geometry.report import area_by_origin, face_origin, leak, volume
 from piavas.geometry.shell import build_shell
+from piavas.geometry.slivers import flip_flat
 from piavas.geometry.surface import extract, simplify, snap
 from piavas.geometry.views import load_views
 from piavas.scene import Mesh
@@ -80,6 +81,7 @@ def reconstruct(
     with clock("surface"):
         vertices, faces = extract(air.field, box)
         vertices, faces = simplify(snap(vertices, faces, shell.planes, voxel), faces, triangles)
+        faces = flip_flat(vertices, faces)
     with clock("report"):
         origin = face_origin(vertices, faces, fused, air, shell.planes, box)
         world = box.to_world(vertices)

@@ -1,0 +1,50 @@
+"""Faces without area turned into faces that have some, without opening the mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piavas.scene import triangle_areas
+
+FLAT = 1e-9  # square metres
+ROUNDS = 8
+
+
+def flip_flat(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Faces of a closed mesh, those without area flipped into their neighbours.
+
+    A corner of a flat face lies on its longest edge; with the face across that edge it forms a
+    quadrilateral, which is cut by its other diagonal instead. Surface and vertices stay as they
+    are. A flat face whose other diagonal is an edge already is left.
+
+    Args:
+        vertices: `[v, 3]` metres.
+        faces: `[f, 3]`.
+
+    Returns:
+        faces `[f, 3]` in the same order, but for the flipped ones.
+    """
+    faces = faces.copy()
+    for _ in range(ROUNDS):
+        flat = np.flatnonzero(triangle_areas(vertices, faces) < FLAT)
+        if not len(flat) or not sum(_flip(vertices, faces, int(row)) for row in flat):
+            break
+    return faces
+
+
+def _flip(vertices: NDArray[np.float64], faces: NDArray[np.int32], row: int) -> bool:
+    """Flip the longest edge of face `row` in place; whether that could be done."""
+    face = faces[row]
+    lengths = np.linalg.norm(vertices[face] - vertices[np.roll(face, -1)], axis=1)
+    a, b, c = np.roll(face, -int(lengths.argmax()))
+    across = np.flatnonzero((faces == b).any(axis=1) & (faces == a).any(axis=1))
+    across = across[across != row]
+    if len(across) != 1:
+        return False
+    other = int(across[0])
+    d = next(corner for corner in faces[other] if corner not in (a, b))
+    if c == d or ((faces == c).any(axis=1) & (faces == d).any(axis=1)).any():
+        return False
+    faces[row], faces[other] = (c, a, d), (d, b, c)
+    return True

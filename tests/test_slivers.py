@@ -1,0 +1,47 @@
+"""Flat faces: gone, the mesh as closed as before, the same surface."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from piavas.geometry.slivers import flip_flat
+from piavas.scene import Scene, triangle_areas
+
+
+def with_flat_face(along: float) -> tuple[np.ndarray, np.ndarray]:
+    """A box whose first face is cut at its longest edge, and the neighbour is not: a flat face."""
+    box = Scene.shoebox((4, 5, 3))
+    vertices, faces = box.vertices, box.faces
+    first = faces[0]
+    lengths = np.linalg.norm(vertices[first] - vertices[np.roll(first, -1)], axis=1)
+    a, b, c = np.roll(first, -int(lengths.argmax()))
+    middle = len(vertices)
+    vertices = np.vstack([vertices, (1 - along) * vertices[a] + along * vertices[b]])
+    cut = np.array([[a, middle, c], [middle, b, c], [a, b, middle]], np.int32)
+    return vertices, np.vstack([cut, faces[1:]]).astype(np.int32)
+
+
+def edges(faces: np.ndarray) -> list[tuple[int, int]]:
+    return [(int(f[k]), int(f[(k + 1) % 3])) for f in faces for k in range(3)]
+
+
+@pytest.mark.parametrize("along", [0.5, 0.1, 0.999])
+def test_flat_faces_go_and_the_mesh_stays_closed(along):
+    vertices, faces = with_flat_face(along)
+    assert (triangle_areas(vertices, faces) < 1e-9).sum() == 1
+    flipped = flip_flat(vertices, faces)
+    areas = triangle_areas(vertices, flipped)
+    assert areas.min() > 1e-6
+    assert areas.sum() == pytest.approx(2 * (4 * 5 + 4 * 3 + 5 * 3))
+    seen = edges(flipped)
+    assert len(set(seen)) == len(seen)
+    assert {(b, a) for a, b in seen} == set(seen)
+    corners = vertices[flipped]
+    volume = np.einsum("ij,ij->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+    assert abs(volume) == pytest.approx(60)
+
+
+def test_a_sound_mesh_is_left_alone():
+    box = Scene.shoebox((4, 5, 3))
+    np.testing.assert_array_equal(flip_flat(box.vertices, box.faces), box.faces)
