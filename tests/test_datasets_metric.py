@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,13 @@ from numpy.testing import assert_allclose
 from scipy.ndimage import map_coordinates, spline_filter1d
 from scipy.signal import fftconvolve
 
+from piavas.capture import Intrinsics, load_capture
+from piavas.cli import main
+from piavas.datasets import NewVideo, Similarity, Video, write_rwavs
+from piavas.datasets.environments import to_metres
 from piavas.datasets.metric import fit_metric, line
 from piavas.errors import DataError
+from piavas.scene import Pose
 
 RATE, SPEED, SECONDS = 22_050, 343.2, 30
 ROOM, SOURCE = np.array([6.0, 5.0, 2.7]), np.array([4.5, 3.0, 1.2])
@@ -117,3 +124,45 @@ def test_a_line_bears_outliers():
     y = 1.7 * x + 0.002 + chance.normal(0, 1e-5, 60)
     y[:15] += chance.uniform(5e-4, 3e-3, 15)
     assert_allclose(line(x, y), (1.7, 0.002), rtol=0.02)
+
+
+def test_a_copy_of_unknown_unit_becomes_a_capture_in_metres(recording, tmp_path, capsys):
+    """The synthetic copy has lost its metres twice, to structure from motion and to the cube."""
+    dry, wet, times, distances, _ = recording
+    poses = np.stack([Pose.at(p, yaw=12 * i).matrix for i, p in enumerate(position(times))])
+    lens = Intrinsics(8, 6, 7.0, 7.0, 3.5, 2.5)
+    pictures = [np.zeros((6, 8, 3), np.uint8)] * len(times)
+    video = NewVideo(
+        1, "office", SOURCE, poses, times.astype(int).tolist(), pictures, lens, dry, wet
+    )
+    write_rwavs(tmp_path / "release", [video], units={"office": Similarity(0.137)})
+    args = ["import", "rwavs", str(tmp_path), "--videos", "1", "--metric", "--json"]
+    assert main([*args, "--out", str(tmp_path / "sets")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert "m a unit from 1 video" in told["metres"]["office"]
+    fit = json.loads((tmp_path / "sets" / "metric.json").read_text())["1"]
+    assert fit["scale"] == pytest.approx(1 / 0.137, rel=0.005)
+    capture = load_capture(tmp_path / "sets" / "office")
+    assert capture.metric
+    (heard,) = capture.recordings
+    found = np.linalg.norm(heard.poses[:, :3, 3] - heard.source, axis=1)
+    assert_allclose(found, distances, rtol=0.005)
+
+
+def test_videos_of_unlike_units_are_told(recording):
+    dry, wet, times, distances, _ = recording
+    fit = fit_metric(dry, wet, RATE, times, distances)
+    still = np.tile(np.eye(4), (2, 1, 1))
+    videos = [
+        Video(n, "office", Path(), np.ones(3), still, np.arange(2.0), ("train", "val"), (), None,
+              np.eye(4)[:3]) for n in (1, 2)
+    ]  # fmt: skip
+    other = replace(fit, scale=2 * fit.scale)
+    alignment, told = to_metres(videos, {1: fit, 2: other})
+    assert alignment.metric and "DO NOT SHARE ONE SCALE" in told["office"]
+    alignment, told = to_metres(videos, {1: fit, 2: fit})
+    assert "NOT" not in told["office"]
+    assert alignment.moves[2].scale == pytest.approx(fit.scale)
+    poor = replace(fit, used=0.1)
+    alignment, told = to_metres(videos, {1: poor, 2: poor})
+    assert not alignment.metric and "not in metres" in told["office"]

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import tyro
 
-from piavas.cli import export, judge, learn, listen, machine, room, sound
+from piavas.cli import data, export, judge, learn, listen, machine, room, sound
 from piavas.errors import PiavasError
 
 VERBS: dict[str, Callable[..., None]] = {
     "demo": machine.demo,
     "doctor": machine.doctor,
     "install": machine.install,
-    "import": learn.import_,
+    "import": data.import_,
     "twin": room.twin,
     "reconstruct": room.reconstruct,
     "materials": room.materials,

@@ -1,14 +1,13 @@
-"""Verbs of stage 2: import, train, refine."""
+"""Verbs of stage 2: train, refine."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import tyro
-from rich.console import Console
 
-from piavas.cli.physics import Physics, PhysicsOptions, make_simulator
+from piavas.cli.tell import tell
 from piavas.cli.training import (
     AS_PRESET,
     Device,
@@ -23,46 +22,7 @@ if TYPE_CHECKING:
     from piavas.audio import Audio
     from piavas.refine import Refiner
 
-AT_RWAVS_RATE = Physics(sample_rate=22_050)
 Point = tuple[float, float, float]
-
-console = Console()
-
-
-def import_(
-    capture: tyro.conf.Positional[Path],
-    scene: Path,
-    out: Path,
-    clip_seconds: float = 1.0,
-    window: Literal["centred", "past"] = "centred",
-    physics: PhysicsOptions = AT_RWAVS_RATE,
-) -> None:
-    """Recordings of a capture, beside what physics says of them, as clips to learn from.
-
-    Args:
-        capture: capture with recordings.
-        scene: scene folder.
-        out: folder of clips to write.
-        clip_seconds: length of a clip.
-        window: where a clip lies about the time of its pose.
-        physics: how sound is simulated.
-    """
-    from piavas.capture import load_capture
-    from piavas.materials import load_scene
-    from piavas.pairs import pair
-    from piavas.refine import save_clips
-
-    visit, room = load_capture(capture), load_scene(scene)
-    simulator = make_simulator(physics, "binaural")
-    how: dict[str, Any] = {
-        "sample_rate": physics.sample_rate,
-        "clip_seconds": clip_seconds,
-        "window": window,
-    }
-    with about(scene):
-        clips = list(pair(visit, room, simulator, **how))
-    save_clips(out, clips)
-    console.print(f"wrote {out}")
 
 
 def train(
@@ -93,7 +53,7 @@ def train(
     with about(clips):
         refiner = run(found, out, config, model=network, device=check_device(device))
     facts = {"model": str(out), "left_out": len(found.broken), **_learnt(refiner)}
-    _tell(facts, json)
+    tell(facts, json)
 
 
 def refine(
@@ -151,7 +111,7 @@ def refine(
         simulated, played = _read_both(x_sim, dry, refiner.config.sample_rate)
         sound = refiner(simulated, played, **place, solver=solver, steps=steps)
         write_audio(out, sound, refiner.config.sample_rate, subtype="FLOAT")
-    _tell(facts, json)
+    tell(facts, json)
 
 
 def _refine_clips(
@@ -214,12 +174,3 @@ def _pose(listener: Point | None, yaw: float, file: Path | None) -> Any:
 def _learnt(refiner: Refiner) -> dict[str, Any]:
     number = sum(value.numel() for value in refiner.network.parameters())
     return {"parameters": number, "steps": refiner.facts["steps"], "clips": refiner.facts["clips"]}
-
-
-def _tell(facts: dict[str, Any], json: bool) -> None:
-    if json:
-        console.print_json(data=facts)
-    else:
-        console.print(
-            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
-        )

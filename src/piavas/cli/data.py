@@ -1,0 +1,165 @@
+"""`piavas import`: from captures and data sets to clips, and checks of data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+from rich.console import Console
+
+from piavas.cli.physics import Physics, PhysicsOptions, make_simulator
+from piavas.cli.tell import group, tell
+from piavas.errors import about
+
+AT_RWAVS_RATE = Physics(sample_rate=22_050)
+
+console = Console()
+
+
+def capture(
+    capture: tyro.conf.Positional[Path],
+    scene: Path,
+    out: Path,
+    clip_seconds: float = 1.0,
+    window: Literal["centred", "past"] = "centred",
+    physics: PhysicsOptions = AT_RWAVS_RATE,
+) -> None:
+    """Recordings of a capture, beside what physics says of them, as clips to learn from.
+
+    Args:
+        capture: capture with recordings.
+        scene: scene folder.
+        out: folder of clips to write.
+        clip_seconds: length of a clip.
+        window: where a clip lies about the time of its pose: "centred" as AV-NeRF cuts, "past"
+            as AV-Cloud.
+        physics: how sound is simulated.
+    """
+    from piavas.capture import load_capture
+    from piavas.materials import load_scene
+    from piavas.pairs import pair
+    from piavas.refine import save_clips
+
+    visit, room = load_capture(capture), load_scene(scene)
+    simulator = make_simulator(physics, "binaural")
+    how: dict[str, Any] = {
+        "sample_rate": physics.sample_rate,
+        "clip_seconds": clip_seconds,
+        "window": window,
+    }
+    with about(scene):
+        clips = list(pair(visit, room, simulator, **how))
+    save_clips(out, clips)
+    console.print(f"wrote {out}")
+
+
+def rwavs(
+    folder: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    videos: tuple[int, ...] = (),
+    protocol: Literal["rwavs", "rwavs-gen"] = "rwavs",
+    train: tuple[int, ...] = (),
+    share: float = 1.0,
+    seed: int = 0,
+    alignment: Path | None = None,
+    metric: bool = False,
+    skip_broken: bool = False,
+    json: bool = False,
+) -> None:
+    """Check a copy of RWAVS item by item; with --out, make a capture of each environment.
+
+    Args:
+        folder: the release, or the folder that holds it.
+        out: folder of captures to write, one an environment.
+        videos: numbers; all that a copy should hold if not given.
+        protocol: "rwavs" trains and evaluates on every video, "rwavs-gen" trains on one video of
+            each environment and evaluates on the others.
+        train: training videos of rwavs-gen; the first of each environment if not given.
+        share: of the training items that is kept, e.g. 0.01.
+        seed: of that draw.
+        alignment: JSON of a scale, rotation and translation for each video, into one world.
+        metric: fit metres from the delays of the recorded sound.
+        skip_broken: leave out videos that cannot be read, and count them.
+        json: print JSON for scripts.
+    """
+    from piavas.datasets import environments
+    from piavas.datasets.alignment import Alignment
+    from piavas.datasets.rwavs_check import check_rwavs
+
+    if out is None:
+        _report(check_rwavs(folder, videos or None), json)
+        return
+    loaded = environments.load_whole(folder, videos or None, skip_broken=skip_broken)
+    moves = Alignment.load(alignment) if alignment is not None else None
+    rules = environments.make_protocol(loaded.videos, protocol, train=train, share=share, seed=seed)
+    facts: dict[str, Any] = {"left_out": dict(loaded.broken)}
+    fits = None
+    if metric:
+        fits = environments.fit_videos(loaded.videos, moves)
+        moves, facts["metres"] = environments.to_metres(loaded.videos, fits, moves)
+    folders = environments.write_environments(out, loaded.videos, rules, moves, fits, facts)
+    captures = {place: str(path) for place, path in folders.items()}
+    if not json:
+        for number, fit in (fits or {}).items():
+            console.print(f"video {number}: {fit}", highlight=False, soft_wrap=True)
+        for place, told in facts.get("metres", {}).items():
+            console.print(f"{place}: {told}", highlight=False, soft_wrap=True)
+    tell({"captures": captures, **rules.to_json(), **facts}, json)
+
+
+def raf(
+    folder: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    splits: Path | None = None,
+    hand: Literal["left", "right"] = "left",
+    mesh: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Check a room of RAF item by item; with --out, write it as a table in our axes.
+
+    Args:
+        folder: of data/ and metadata/.
+        out: folder of the table rirs.csv to write; sound files stay where they are.
+        splits: JSON of the lists; metadata/data-split.json if not given.
+        hand: of RAF's axes, which are told to be left-handed.
+        mesh: OBJ of the room, y up, to ask which hand they are.
+        json: print JSON for scripts.
+    """
+    from piavas.datasets.raf import check_raf, load_raf
+    from piavas.datasets.rirset import write_table
+    from piavas.geometry import load_mesh
+
+    if out is None:
+        _report(check_raf(folder, load_mesh(mesh, up="y") if mesh is not None else None), json)
+        return
+    room = load_raf(folder, splits=splits, hand=hand)
+    table = write_table(out, room.responses)
+    tell({"table": str(table), "responses": len(room), **room.protocol("RAF").to_json()}, json)
+
+
+def rirs(folder: tyro.conf.Positional[Path], json: bool = False) -> None:
+    """Check a set of impulse responses: a table rirs.csv and its sound files.
+
+    Args:
+        folder: of rirs.csv.
+        json: print JSON for scripts.
+    """
+    from piavas.datasets.rirset import check_rirs
+
+    _report(check_rirs(folder), json)
+
+
+def _report(check: Any, json: bool) -> None:
+    """Print what was found; an error if anything is missing or wrong."""
+    if json:
+        console.print_json(data=check.to_json())
+    else:
+        check.show(console)
+    check.demand()
+
+
+import_ = group(
+    {"capture": capture, "rwavs": rwavs, "raf": raf, "rirs": rirs},
+    "From captures and data sets to what the next verbs read, checked on the way.",
+)
