@@ -113,6 +113,36 @@ def figures(engine: str, rays: int) -> list[dict[str, Any]]:
     return lines
 
 
+def steam_audio_pitfalls(rays: int) -> dict[str, Any]:
+    """What its usual settings cost: energy of the reflections, dB, and T30, s, against ours."""
+    from piavas.acoustics.backends import steam_roads
+    from piavas.acoustics.backends.steam_level import octave_gains
+    from piavas.acoustics.backends.steam_library import steam_audio
+    from piavas.acoustics.backends.steam_scene import AIR, SPEED, convert
+
+    phonon = steam_audio()
+    mesh = convert(Scene.shoebox(SIZE, absorption=0.2, scattering=0.05), inward=1, scale=1.0)
+    low = np.array([3.0, 2.0, 0.4])
+
+    def response(bounces: int, nearest: float) -> np.ndarray:
+        steam_roads.NEAREST = nearest
+        how = steam_roads.Trace(rays, bounces, 0.9, 0, AIR, SPEED, 1)
+        return steam_roads.road_b(phonon, mesh, low, HEADS, how)[:, 0].astype(float)
+
+    def t30(samples: np.ndarray) -> float:
+        found = room_metrics(samples, RATE, bands=T30_BANDS, broadband=False)["T30"]
+        return round(float(np.nanmean(found)), 3)
+
+    ours, near = response(1024, steam_roads.NEAREST), response(1024, 1.0)
+    return {
+        "engine": "steam-audio",
+        "source_m_above_floor": 0.4,
+        "db_lost_by_irradiance_1_m": round(10 * np.log10((ours**2).sum() / (near**2).sum()), 2),
+        "t30_s_by_bounces": {b: t30(response(b, 0.05)) for b in (16, 32, 64, 1024)},
+        "level_db_of_octaves_before": (-20 * np.log10(octave_gains(phonon))).round(2).tolist(),
+    }
+
+
 def main() -> None:
     """Print the lines of every engine that is on this machine."""
     parser = argparse.ArgumentParser(
@@ -128,6 +158,8 @@ def main() -> None:
         try:
             for one in figures(engine, options.rays):
                 print(json.dumps(one), flush=True)
+            if engine == "steam-audio":
+                print(json.dumps(steam_audio_pitfalls(options.rays)), flush=True)
         except MissingDependencyError as problem:
             print(json.dumps({"engine": engine, "absent": problem.what}), flush=True)
 
