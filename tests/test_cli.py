@@ -82,6 +82,8 @@ def test_presets():
     assert small[0] == TrainConfig.quick(batch=2, max_seconds=SMALL_SECONDS)
     assert small[1] == replace(RefinerConfig.small(), sample_rate=RATE)
     assert make_configs("small", Training(max_steps=7), RATE)[0].max_seconds is None
+    bands = make_configs("spectral", Training(channels=8), RATE)[1]
+    assert bands == replace(RefinerConfig.spectral(), sample_rate=RATE, channels=8)
 
 
 def test_refine_writes_each_clip_as_the_model_hears_it(folder, tmp_path, capsys):

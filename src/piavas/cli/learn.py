@@ -39,7 +39,8 @@ def train(
     Args:
         clips: folder of clips; those of split "train" are learnt from.
         out: folder of the model to write.
-        preset: "paper" as the paper's supplement prints it, "small" for minutes on a CPU.
+        preset: "paper" as the paper's supplement prints it; "small" (its network, reduced) and
+            "spectral" (on band energies) for minutes on a CPU.
         device: where the network runs.
         skip_broken: leave out clips that cannot be read, and count them.
         json: print JSON for scripts.

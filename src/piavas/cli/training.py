@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from piavas.refine import RefinerConfig, TrainConfig
 
 Device = Literal["cpu", "cuda"]
-Preset = Literal["paper", "small"]
+Preset = Literal["paper", "small", "spectral"]
 SMALL_SECONDS = 150.0
-"""How long the small preset trains where nothing else ends it."""
+"""How long the quick presets train where nothing else ends it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ class Training:
     """Of the loss of levels there."""
     flow_weight: float | None = None
     """Of the flow matching loss."""
+    at_start: float | None = None
+    """Share of the clips that are shown at t = 0."""
+    own_path: float | None = None
+    """Share that are shown where the network's own first step leads."""
     average: float | None = None
     """Decay of a running average of the weights; 0 for none."""
     clip_gradient: float | None = None
@@ -68,6 +72,10 @@ class Training:
     """Taps of a convolution, odd."""
     embedding: int | None = None
     """Width of the time and place embedding."""
+    core: Literal["wave", "spectral"] | None = None
+    """"wave" on samples as the paper's, "spectral" on band energies."""
+    bands: int | None = None
+    """Of the spectral network."""
 
 
 AS_PRESET = Training()
@@ -81,17 +89,18 @@ def make_configs(
     """The preset with what was given put over it.
 
     Args:
-        preset: "paper" is the supplement, "small" a reduced network and minutes on a CPU.
+        preset: "paper" is the supplement; "small" a reduction of its network and "spectral" one
+            on band energies, both with training for minutes on a CPU.
         options: what was given.
         sample_rate: of the clips, hertz.
     """
     from piavas.refine import RefinerConfig, TrainConfig
 
     training, network = TrainConfig(), RefinerConfig()
-    if preset == "small":
+    if preset != "paper":
         ends = any(v is not None for v in (options.epochs, options.max_steps, options.max_seconds))
         training = TrainConfig.quick(max_seconds=None if ends else SMALL_SECONDS)
-        network = RefinerConfig.small()
+        network = RefinerConfig.small() if preset == "small" else RefinerConfig.spectral()
     given = {name: value for name, value in vars(options).items() if value is not None}
     return (
         replace(training, **_of(TrainConfig, given)),
