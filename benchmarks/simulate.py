@@ -77,7 +77,7 @@ def reference(simulator: Simulator, scene: Scene, poses: np.ndarray, rays: int) 
             room,
             source,
             rays=rays // stages,
-            order=simulator.specular_order,
+            ways=simulator.ways,
             reach=SECONDS * simulator.speed,
             seed=1000 + stage,
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,7 @@ class Corners:
 
     def __init__(self, scene: Scene, patches: Patches, caster: RayCaster) -> None:
         self.scene, self.patches, self.caster = scene, patches, caster
+        self.lit: deque[Any] = deque(maxlen=4)  # what `diffraction.lit_by` found last
 
     @cached_property
     def edges(self) -> Edges:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,7 @@ class Lit:
         image: `[v, 3]`.
         pair: `[n, 3]` image, edge, and mirror after the edge or -1.
         double: `[m, 2]` two edges, met by the source itself.
+        kind: whether with reflections, and whether over two edges.
     """
 
     corners: Corners
@@ -53,6 +54,7 @@ class Lit:
     image: Array
     pair: NDArray[np.int64]
     double: NDArray[np.int64]
+    kind: tuple[bool, bool]
 
     def paths(self, heads: Array, straight: Paths, speed: float) -> Paths:
         """The diffracted paths at `heads` `[l, 3]` that matter beside the `straight` ones."""
@@ -153,6 +155,10 @@ def lit_by(corners: Corners, source: Source, *, reflected: bool, double: bool) -
         double: whether over two edges, too.
     """
     place = source.position
+    for lit in corners.lit:
+        same = np.array_equal(lit.source.position, place)
+        if same and lit.kind == (reflected, double):
+            return replace(lit, source=source)
     chain = np.array([[-1]], np.int32)
     if reflected:
         chain = np.concatenate([chain, corners.mirrors[:, None]])
@@ -165,7 +171,9 @@ def lit_by(corners: Corners, source: Source, *, reflected: bool, double: bool) -
     pair = np.empty((0, 2), np.int64)
     if double:
         pair = corners.doubles[np.isin(corners.doubles[:, 0], first)]
-    return Lit(corners, source, chain, image, np.concatenate(pairs), pair)
+    lit = Lit(corners, source, chain, image, np.concatenate(pairs), pair, (reflected, double))
+    corners.lit.append(lit)
+    return lit
 
 
 def _level(paths: Paths, speed: float) -> Array:

@@ -39,6 +39,11 @@ class Receiver:
     taps: int
 
 
+def filter_size(taps: int) -> int:
+    """Size of the FFT for paths into a receiver whose responses last `taps` samples."""
+    return 1 << int(np.ceil(np.log2(taps + 384)))
+
+
 def path_spectra(
     paths: Paths, air_db: NDArray[np.float64], size: int, sample_rate: int, speed: float
 ) -> NDArray[np.complex128]:
@@ -100,7 +105,7 @@ def early(
     out = np.zeros((receiver.channels, length + PREROLL), np.float32)
     if not len(paths):
         return out[:, PREROLL:]
-    size = 1 << int(np.ceil(np.log2(receiver.taps + 384)))
+    size = filter_size(receiver.taps)
     f = np.fft.rfftfreq(size, 1 / sample_rate)
     spectra = path_spectra(paths, air_db(f), size, sample_rate, speed)
     delay = paths.length / speed * sample_rate - receiver.lead

@@ -14,8 +14,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from piavas.acoustics.patches import Patches
+from piavas.acoustics.transmission import Walls
 from piavas.acoustics.utd import WIDTH, band_coefficients
-from piavas.rays import RayCaster
 from piavas.scene import OCTAVE_BANDS, Scene, Source
 
 ON_PATCH = 2e-3  # metres by which a confirmed point may miss its place
@@ -109,7 +109,7 @@ class Paths:
 def candidates(found: NDArray[np.int32], patches: Patches, order: int) -> NDArray[np.int32]:
     """Sequences `[n, order]` worth a look: the beginnings of those found by rays.
 
-    In a simple room, all single mirrors and all pairs of them are looked at too, so that nothing
+    All single mirrors and, in a simple room, all pairs of them are looked at too, so that nothing
     of low order hangs on a ray.
     """
     if order == 0:
@@ -120,15 +120,14 @@ def candidates(found: NDArray[np.int32], patches: Patches, order: int) -> NDArra
         begun[:, n:] = -1
         rows.append(begun)
     mirrors = np.flatnonzero(patches.mirror).astype(np.int32)
-    if len(mirrors) <= MIRRORS_TO_PAIR:
-        single = np.full((len(mirrors), order), -1, np.int32)
-        single[:, 0] = mirrors
-        rows.append(single)
-        if order > 1:
-            a, b = (m.ravel() for m in np.meshgrid(mirrors, mirrors))
-            pair = np.full((int((a != b).sum()), order), -1, np.int32)
-            pair[:, 0], pair[:, 1] = a[a != b], b[a != b]
-            rows.append(pair)
+    single = np.full((len(mirrors), order), -1, np.int32)
+    single[:, 0] = mirrors
+    rows.append(single)
+    if order > 1 and len(mirrors) <= MIRRORS_TO_PAIR:
+        a, b = (m.ravel() for m in np.meshgrid(mirrors, mirrors))
+        pair = np.full((int((a != b).sum()), order), -1, np.int32)
+        pair[:, 0], pair[:, 1] = a[a != b], b[a != b]
+        rows.append(pair)
     return np.unique(np.concatenate(rows), axis=0)
 
 
@@ -204,38 +203,30 @@ def _unfold_all(
 
 
 def _confirm(
-    caster: RayCaster,
-    patches: Patches,
-    source: NDArray,
-    heads: NDArray,
-    sequences: NDArray,
-    todo: _Unfolded,
-) -> NDArray[np.bool_]:
-    """Which unfolded sequences are paths: each leg reaches its point, the last sees the source.
+    walls: Walls, source: NDArray, heads: NDArray, sequences: NDArray, todo: _Unfolded
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which unfolded sequences are paths, and `[n, 9]` the energy that walls on the way leave.
 
+    Each leg reaches its point, through walls where they may be passed, and the last the source.
     What a leg reaches is one of the path's own mirrors; on an edge it may be the next one.
     """
     good = np.ones(len(todo.listener), np.bool_)
+    left = np.ones((len(good), len(OCTAVE_BANDS)))
+    allowed = np.full(len(good), walls.most)
     at = heads[todo.listener]
-    number = (sequences >= 0).sum(axis=1)[todo.sequence]
-    for k in range(todo.points.shape[1] - 1, -1, -1):
-        row = np.flatnonzero(good & (number > k))
-        if not len(row):
-            continue
-        way = todo.points[row, k] - at[row]
-        far = np.linalg.norm(way, axis=1)
-        row, way, far = row[far > ON_PATCH], way[far > ON_PATCH], far[far > ON_PATCH]
-        ahead = way / far[:, None]
-        lift = np.minimum(1e-4, 0.5 * far)
-        distance, face = caster.closest(at[row] + lift[:, None] * ahead, ahead)
-        met = patches.of_face[np.maximum(face, 0)]
-        own = (sequences[todo.sequence[row]] == met[:, None]).any(axis=1)
-        good[row] = own & (np.abs(distance + lift - far) < ON_PATCH)
-        stopped = number > k
-        at[stopped] = todo.points[stopped, k]
-    row = np.flatnonzero(good)
-    good[row] = caster.visible(at[row], np.broadcast_to(source, (len(row), 3)))
-    return good
+    mirrors = sequences[todo.sequence]
+    number = (mirrors >= 0).sum(axis=1)
+    for k in range(mirrors.shape[1], -1, -1):
+        ends = todo.points[:, k - 1] if k else np.broadcast_to(source, at.shape)
+        # A path may run into an edge, where the next mirror is met on the spot.
+        moves = np.linalg.norm(ends - at, axis=1) > ON_PATCH if k else True
+        row = np.flatnonzero(good & (number >= k) & moves)
+        met = mirrors[row] if k else None
+        good[row], passed, energy = walls.through(at[row], ends[row], allowed[row], met)
+        left[row] *= energy
+        allowed[row] -= passed
+        at = np.where((number >= k)[:, None], ends, at)
+    return good, left
 
 
 def _once(listener: NDArray, image: NDArray) -> NDArray[np.bool_]:
@@ -248,34 +239,33 @@ def _once(listener: NDArray, image: NDArray) -> NDArray[np.bool_]:
 
 
 def reflected_paths(
-    scene: Scene,
-    patches: Patches,
-    caster: RayCaster,
+    walls: Walls,
     *,
     source: Source,
     heads: NDArray[np.float64],
     sequences: NDArray[np.int32],
 ) -> Paths:
     """The specular reflections at `heads` `[l, 3]` along `sequences` `[n, order]` of patches."""
+    patches = walls.patches
     count = (sequences >= 0).sum(axis=1)
     image = images(sequences, patches, source.position)
     todo = _unfold_all(heads, image, sequences, count, patches)
-    good = _confirm(caster, patches, source.position, heads, sequences, todo)
-    listener, which, points = todo.listener[good], todo.sequence[good], todo.points[good]
-    keep = _once(listener, image[which, -1])
-    listener, which, points = listener[keep], which[keep], points[keep]
+    good, left = _confirm(walls, source.position, heads, sequences, todo)
+    rows = np.flatnonzero(good)
+    rows = rows[_once(todo.listener[rows], image[todo.sequence[rows], -1])]
+    listener, which, points = todo.listener[rows], todo.sequence[rows], todo.points[rows]
     way = heads[listener] - image[which, -1]
     length = np.linalg.norm(way, axis=1)
     leaving = points[:, 0] - source.position if len(points) else np.empty((0, 3))
     leaving = leaving / np.linalg.norm(leaving, axis=1, keepdims=True)
-    gain = mirror_loss(scene, patches, sequences[which]) * source.pressure(leaving)
+    gain = mirror_loss(walls.scene, patches, sequences[which]) * np.sqrt(left[rows])
     return Paths(
         listener,
         count[which].astype(np.int32),
         length,
         way / length[:, None],
         leaving,
-        gain / length[:, None],
+        gain * source.pressure(leaving) / length[:, None],
         sequences[which],
         np.full(len(which), -1, np.int32),
     )
@@ -299,11 +289,11 @@ def mirror_loss(
     return factor
 
 
-def direct_paths(
-    caster: RayCaster, source: Source, heads: NDArray[np.float64], order: int
-) -> Paths:
-    """The direct sound at those of `heads` `[l, 3]` that see the source."""
-    seen = np.flatnonzero(caster.visible(heads, np.broadcast_to(source.position, heads.shape)))
+def direct_paths(walls: Walls, source: Source, heads: NDArray[np.float64], order: int) -> Paths:
+    """The direct sound at those of `heads` `[l, 3]` that it reaches, through walls or not."""
+    start = np.broadcast_to(source.position, heads.shape)
+    arrives, _, energy = walls.through(heads, start, np.full(len(heads), walls.most))
+    seen = np.flatnonzero(arrives)
     way = heads[seen] - source.position
     length = np.maximum(np.linalg.norm(way, axis=1), 1e-3)
     arrival = way / length[:, None]
@@ -313,7 +303,7 @@ def direct_paths(
         length,
         arrival,
         arrival,
-        source.pressure(arrival) / length[:, None],
+        np.sqrt(energy[seen]) * source.pressure(arrival) / length[:, None],
         np.full((len(seen), max(order, 1)), -1, np.int32),
         np.full(len(seen), -1, np.int32),
     )

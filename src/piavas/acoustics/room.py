@@ -8,9 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from piavas.acoustics.corners import Corners
 from piavas.acoustics.defects import check_faces, find_holes, leaving_through
 from piavas.acoustics.patches import Patches, face_normals, find_patches
 from piavas.acoustics.trace import launch_directions
+from piavas.acoustics.transmission import Walls
 from piavas.errors import PiavasError, SimulationError
 from piavas.rays import RayCaster
 from piavas.scene import Scene
@@ -30,6 +32,7 @@ class Room:
         self.scene = scene
         self.patches: Patches = find_patches(scene)
         self.caster = RayCaster(scene.vertices, scene.faces)
+        self.corners = Corners(scene, self.patches, self.caster)
 
     @cached_property
     def normals(self) -> NDArray[np.float64]:
@@ -51,6 +54,10 @@ class Room:
         """1 if the normals of a closed scene point into the air, -1 if they point out of it."""
         a, b, c = np.moveaxis(self.scene.vertices[self.scene.faces], 1, 0)
         return -1.0 if np.einsum("ij,ij->i", a, np.cross(b, c)).sum() > 0 else 1.0
+
+    def walls(self, most: int) -> Walls:
+        """What lets sound through, up to `most` walls on one way."""
+        return Walls(self.scene, self.patches, self.caster, self.normals * self.inward, most)
 
     def surroundings(self, points: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
         """Shares `[n]` of rays from `points` `[n, 3]` that meet nothing, and the back of a face."""

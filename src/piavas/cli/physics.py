@@ -39,6 +39,10 @@ class Physics:
     """Whether air swallows sound (ISO 9613-1)."""
     specular_order: int = 3
     """Reflections up to which mirror paths are discrete."""
+    diffraction_order: int = 1
+    """Edges that a discrete path may bend round: 0, 1 or 2."""
+    transmission: int = 1
+    """Walls that a discrete path may pass through, 0 to 4."""
     allow_leaks: bool = False
     """Simulate scenes that sound escapes from."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piavas.acoustics import Simulator
+from piavas.acoustics.discrete import Ways
 from piavas.acoustics.field import Room, trace_field
 from piavas.measured.rooms import PARAMETERS, BrasRoom, Dechorate
 from piavas.measured.thirds import third_octave_parameters, thirds_of
@@ -16,6 +17,7 @@ from piavas.scene import OCTAVE_BANDS, Source
 
 Array = NDArray[np.float64]
 
+MIRRORED = Ways(order=1, diffraction=0, walls=0)
 FIRST_ORDER = 30.0  # metres within which every first-order echo of dEchorate comes
 
 
@@ -27,7 +29,9 @@ def echo_times(room: Dechorate, rays: int = 200) -> Array:
     ready = Room(room.scene)
     times = np.full(room.arrivals.shape, np.nan)
     for s, position in enumerate(room.loudspeakers):
-        field = trace_field(ready, Source(position), rays=rays, order=1, reach=FIRST_ORDER, seed=0)
+        field = trace_field(
+            ready, Source(position), rays=rays, ways=MIRRORED, reach=FIRST_ORDER, seed=0
+        )
         paths = field.paths(room.microphones)
         wall = ready.patches.material[np.maximum(paths.sequence[:, 0], 0)]
         kind = np.where(paths.order == 0, 0, 1 + wall)

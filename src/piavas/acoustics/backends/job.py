@@ -91,7 +91,7 @@ class Job:
     @cached_property
     def direct(self) -> Paths:
         """The direct sound, where it is not blocked."""
-        return direct_paths(self.room.caster, self.source, self.heads, 0)
+        return direct_paths(self.room.walls(0), self.source, self.heads, 0)
 
     def discrete(self, paths: Paths, listener: int) -> NDArray[np.float32]:
         """`paths` of one listener as samples `[channel, time]`, exact in time and level."""
