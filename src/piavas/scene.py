@@ -149,12 +149,20 @@ def as_poses(listeners: Any) -> Array:
         array = np.empty(0)
     if array.size and array.shape[-2:] == (4, 4) and array.ndim in (2, 3):
         array = array.reshape(-1, 4, 4)
-        return np.stack([check_pose(pose, f"listeners[{i}]") for i, pose in enumerate(array)])
+        turn = array[:, :3, :3]
+        with np.errstate(invalid="ignore"):
+            off = np.abs(turn @ turn.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))
+            good = np.isfinite(array).all(axis=(1, 2)) & (off <= 1e-3) & (np.linalg.det(turn) > 0)
+        for i in np.flatnonzero(~good)[:1]:
+            check_pose(array[i], f"listeners[{i}]")  # says what is wrong
+        return array
     if array.size and array.shape[-1] == 3 and array.ndim in (1, 2):
         points = array.reshape(-1, 3)
-        return np.stack(
-            [Pose.at(as_point(p, f"listeners[{i}]")).matrix for i, p in enumerate(points)]
-        )
+        for i in np.flatnonzero(~np.isfinite(points).all(axis=1))[:1]:
+            as_point(points[i], f"listeners[{i}]")  # names it
+        poses = np.tile(Pose.at((0, 0, 0)).matrix, (len(points), 1, 1))
+        poses[:, :3, 3] = points
+        return poses
     raise SimulationError(
         "no poses", field="listeners", mend="give Pose objects, 4x4 matrices or points [n, 3]"
     )

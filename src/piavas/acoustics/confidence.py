@@ -8,7 +8,7 @@ T30 and C50 are of the octave bands of 500 Hz and 1 kHz together (ISO 3382-1's m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,7 @@ def energies(
         hits.segment, hits.weight, hits.distance, arrivals.energy, arrivals.batch, air, per_metre,
         curve, level,
     )  # fmt: skip
-    discrete = paths.magnitude(speed) ** 2 * np.exp(-air * paths.length[:, None])
+    discrete = paths.gain**2 * np.exp(-air * paths.length[:, None])
     at = (paths.length * per_metre).astype(np.int64)
     inside = at < steps
     middle = discrete[inside][:, MIDDLE].sum(axis=1)
@@ -131,7 +131,8 @@ def reverberation_times(curves: Array) -> Array:
         t = np.where(use, time - (use * time).sum(axis=1, keepdims=True) / count[:, None], 0)
         slope = (t * np.where(use, level, 0)).sum(axis=1) / (t**2).sum(axis=1)
         times = -60 / slope
-    return np.where((count > 2) & (level.min(axis=1, initial=0) < -35), times, np.nan)
+        falls = (count > 2) & (slope < 0) & (level.min(axis=1, initial=0) < -35)
+    return np.where(falls, times, np.nan)
 
 
 def standard_errors(energy: Energies) -> tuple[Array, float, float]:
@@ -145,9 +146,14 @@ def standard_errors(energy: Energies) -> tuple[Array, float, float]:
         decibels = 10 * np.log10(levels)
         return (
             _jackknife(decibels),
-            float(_jackknife(times) / times[0]),
+            _sure(float(_jackknife(times) / times[0])),
             float(_jackknife(clarity)),
         )
+
+
+def _sure(share: float) -> float:
+    """An error as large as its value says that there is none to speak of."""
+    return share if share < 1 else float("nan")
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,13 @@ class Confidence:
     c50: Array
 
     @classmethod
-    def of(cls, listeners: Sequence[Energies]) -> Confidence:
+    def join(cls, parts: Iterable[Confidence]) -> Confidence:
+        """The errors of several sets of listeners as of one."""
+        columns = zip(*((p.level, p.t30, p.c50) for p in parts), strict=True)
+        return cls(*(np.concatenate(column) for column in columns))
+
+    @classmethod
+    def of(cls, listeners: Iterable[Energies]) -> Confidence:
         """The errors at each of `listeners`."""
         level, t30, c50 = zip(*(standard_errors(one) for one in listeners), strict=True)
         return cls(np.array(level), np.array(t30), np.array(c50))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from piavas.acoustics.discrete import Discrete, Ways
 from piavas.acoustics.echogram import Arrivals
 from piavas.acoustics.gather import Hits, Places, gather, place_balls
-from piavas.acoustics.paths import Paths, candidates
+from piavas.acoustics.paths import Paths, candidates, direct_paths, join, reflected_paths
 from piavas.acoustics.room import Room, ready
 from piavas.acoustics.trace import Segments, trace
 from piavas.scene import Source, triangle_areas
@@ -54,7 +54,7 @@ class Field:
         source: the source.
         segments: its traced path segments.
         sequences: `[n, order]` mirror chains worth a look.
-        ways: which paths are followed one by one.
+        order: highest specular order carried by image sources.
         reach: metres to which paths were followed.
     """
 
@@ -62,7 +62,7 @@ class Field:
     source: Source
     segments: Segments
     sequences: NDArray[np.int32]
-    ways: Ways
+    order: int
     reach: float
 
     @cached_property
@@ -71,15 +71,21 @@ class Field:
         segments = self.segments
         return Arrivals(segments.energy, -segments.direction.T, segments.batch[segments.ray])
 
-    @cached_property
-    def discrete(self) -> Discrete:
-        """What all discrete paths of the source share."""
-        walls = self.room.walls(self.ways.walls)
-        return Discrete(self.ways, self.room.corners, walls, self.source, self.sequences)
-
     def paths(self, heads: NDArray[np.float64]) -> Paths:
-        """Direct, mirrored and diffracted sound at `heads` `[l, 3]`."""
-        return self.discrete.paths(heads)
+        """Direct sound and image sources at `heads` `[l, 3]`."""
+        room = self.room
+        direct = direct_paths(room.caster, self.source, heads, self.order)
+        if not len(self.sequences):
+            return direct
+        mirrored = reflected_paths(
+            room.scene,
+            room.patches,
+            room.caster,
+            source=self.source,
+            heads=heads,
+            sequences=self.sequences,
+        )
+        return join(direct, mirrored)
 
     def balls(self, heads: NDArray[np.float64]) -> Places:
         """Where the late sound of `heads` `[l, 3]` is gathered."""
@@ -94,10 +100,21 @@ class Field:
         paths, hits = self.paths(heads), self.hits(self.balls(heads))
         return [Reaching(paths.of(i), hit, self.arrivals) for i, hit in enumerate(hits)]
 
+    def report(self) -> dict[str, Any]:
+        """What was traced, as plain JSON values."""
+        traced = self.segments
+        return {
+            "rays": traced.rays,
+            "segments": len(traced),
+            "mirror_chains": len(self.sequences),
+            "escaped": traced.escaped,
+            "mean_free_path": traced.mean_free_path,
+        }
+
     def joined(self, segments: Segments) -> Field:
         """The same field with the segments of more rays."""
         both = self.segments.join(segments)
-        sequences = candidates(both.sequences, self.room.patches, self.ways.order)
+        sequences = candidates(both.sequences, self.room.patches, self.order)
         return replace(self, segments=both, sequences=sequences)
 
 
@@ -121,15 +138,26 @@ class ReversedField:
         segments = self.field.segments
         return np.ascontiguousarray(segments.launch[segments.ray].T)
 
+    @cached_property
+    def _sequences(self) -> NDArray[np.int32]:
+        """Mirror chains as sound from the sources meets them."""
+        forth = self.field.sequences
+        back = np.full_like(forth, -1)
+        count = (forth >= 0).sum(axis=1)
+        for length in range(1, forth.shape[1] + 1):
+            row = count == length
+            back[row, :length] = forth[row, :length][:, ::-1]
+        return back
+
     def reaching(self, sources: list[Source]) -> list[Reaching]:
         """What reaches the head from each of `sources`."""
         field, segments = self.field, self.field.segments
+        head = field.source.position[None]
         batch = segments.batch[segments.ray]
         out = []
         places = np.stack([source.position for source in sources])
-        reversed_paths = field.paths(places).backwards(sources)
-        for i, hits in enumerate(field.hits(field.balls(places))):
-            source, paths = sources[i], reversed_paths.of(i)
+        for source, hits in zip(sources, field.hits(field.balls(places)), strict=True):
+            paths = replace(field, source=source, sequences=self._sequences).paths(head)
             if source.directivity is None:
                 out.append(Reaching(paths, hits, Arrivals(segments.energy, self._toward, batch)))
                 continue
@@ -148,12 +176,12 @@ def trace_field(
     source: Source,
     *,
     rays: int,
-    ways: Ways,
+    order: int,
     reach: float,
     seed: int,
     stage: int = 0,
 ) -> Field:
-    """Trace `source` in `room`; arguments as for `trace`, and the `ways` that it leaves out."""
+    """Trace `source` in `room`; arguments as for `trace`."""
     segments = trace(
         room.scene,
         room.patches,
@@ -161,13 +189,14 @@ def trace_field(
         source,
         rays=rays,
         reach=reach,
-        order=ways.order,
+        order=order,
         seed=seed,
         stage=stage,
         normals=room.normals,
     )
-    sequences = candidates(segments.sequences, room.patches, ways.order)
-    return Field(room, source, segments, sequences, ways, reach)
+    return Field(
+        room, source, segments, candidates(segments.sequences, room.patches, order), order, reach
+    )
 
 
 def decay_time(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from piavas.acoustics.ambisonics import to_head
-from piavas.acoustics.confidence import Confidence, Energies, energies
+from piavas.acoustics.confidence import Confidence, energies
 from piavas.acoustics.early import early
 from piavas.acoustics.field import Field, Reaching, ReversedField
 from piavas.acoustics.room import Room
@@ -90,6 +90,11 @@ class Pairs:
         first = self.sources[0]
         return first.position if all(s is first for s in self.sources) else self.places
 
+    @property
+    def pieces(self) -> int:
+        """How many bundles they are made in."""
+        return sum(len(group.pieces()) for group in self.groups())
+
     def groups(self) -> list[Group]:
         """The pairs by the end that fewer traces serve."""
         forth = _same([id(source) for source in self.sources])
@@ -119,6 +124,11 @@ class Group:
     rows: NDArray[np.int64]
     reverse: bool
 
+    def pieces(self) -> list[Group]:
+        """Its responses in bundles of at most `TOGETHER`."""
+        starts = range(0, len(self.rows), TOGETHER)
+        return [Group(self.rows[i : i + TOGETHER], self.reverse) for i in starts]
+
     def origin(self, pairs: Pairs) -> Source:
         """Where the trace starts."""
         first = self.rows[0]
@@ -136,68 +146,18 @@ class Heard:
     Args:
         rows: `[n]` which they are.
         samples: `[n, channel, time]`.
-        energies: of each, for its errors.
+        confidence: their errors.
     """
 
     rows: NDArray[np.int64]
     samples: NDArray[np.float32]
-    energies: list[Energies]
-
-
-@dataclass(frozen=True)
-class GroupReport:
-    """What one trace was.
-
-    Args:
-        responses: that it served.
-        rays: traced.
-        segments: kept.
-        chains: of mirrors looked at.
-        escaped: share of rays.
-        mean_free_path: metres.
-        confidence: errors of the responses.
-    """
-
-    responses: int
-    rays: int
-    segments: int
-    chains: int
-    escaped: float
-    mean_free_path: float
     confidence: Confidence
 
-    @classmethod
-    def of(cls, group: Group, field: Field, confidence: Confidence) -> GroupReport:
-        """What `field` was to `group`."""
-        traced = field.segments
-        return cls(
-            len(group.rows),
-            traced.rays,
-            len(traced),
-            len(field.sequences),
-            traced.escaped,
-            traced.mean_free_path,
-            confidence,
-        )
 
-
-def summary(reports: list[GroupReport]) -> dict[str, Any]:
-    """The traces of one call as plain JSON values; of several, the largest."""
-    confidence = Confidence(
-        *(
-            np.concatenate(c)
-            for c in zip(*(vars(r.confidence).values() for r in reports), strict=True)
-        )
-    )
-    return {
-        "traces": len(reports),
-        "rays": max(r.rays for r in reports),
-        "segments": max(r.segments for r in reports),
-        "mirror_chains": max(r.chains for r in reports),
-        "escaped": max(r.escaped for r in reports),
-        "mean_free_path": float(np.mean([r.mean_free_path for r in reports])),
-        "standard_error": confidence.report(),
-    }
+def summary(traces: list[dict[str, Any]], confidence: Confidence) -> dict[str, Any]:
+    """What the traces (`Field.report`) of one call were; of several, the largest of each figure."""
+    largest = {name: max(trace[name] for trace in traces) for name in traces[0]}
+    return {"traces": len(traces), **largest, "standard_error": confidence.report()}
 
 
 @dataclass(frozen=True)
@@ -230,20 +190,17 @@ class Hearing:
         """Metres that sound travels in the time of a response."""
         return self.how.duration * self.how.speed
 
-    @property
-    def pieces(self) -> int:
-        """How many times `all` yields."""
-        return sum(-(-len(group.rows) // TOGETHER) for group in self.groups)
-
-    def all(self, reports: list[GroupReport]) -> Iterator[Heard]:
-        """Every response, some at a time; what was traced is put in `reports`."""
+    def all(self, found: dict[str, Any]) -> Iterator[Heard]:
+        """Every response, some at a time; what was traced is put in `found`."""
+        traces, errors = [], []
         for group in self.groups:
             field = self.field(group)
-            found: list[Energies] = []
-            for heard in self.heard(field, group):
-                found += heard.energies
+            traces.append(field.report())
+            for piece in group.pieces():
+                heard = self.hear(field, piece)
+                errors.append(heard.confidence)
                 yield heard
-            reports.append(GroupReport.of(group, field, Confidence.of(found)))
+        found.update(summary(traces, Confidence.join(errors)))
 
     def field(self, group: Group, rays: int | None = None) -> Field:
         """The traced field of `group`, of `rays` rays or as many as the asked errors need."""
@@ -267,31 +224,26 @@ class Hearing:
 
     def confidence(self, field: Field, group: Group) -> Confidence:
         """The errors of `group` with the rays of `field`."""
-        reaching = self._reaching(field, group)
-        return Confidence.of([self._energies(field, one) for one in reaching])
+        return self._confidence(field, self._reaching(field, group))
 
-    def heard(self, field: Field, group: Group) -> Iterator[Heard]:
-        """The responses of `group`, some at a time."""
-        for start in range(0, len(group.rows), TOGETHER):
-            some = Group(group.rows[start : start + TOGETHER], group.reverse)
-            reaching = self._reaching(field, some)
-            samples = [
-                self._response(one, self.pairs.poses[row])
-                for one, row in zip(reaching, some.rows, strict=True)
-            ]
-            yield Heard(
-                some.rows, np.stack(samples), [self._energies(field, one) for one in reaching]
-            )
+    def hear(self, field: Field, piece: Group) -> Heard:
+        """The responses of `piece`."""
+        reaching = self._reaching(field, piece)
+        samples = np.empty((len(piece.rows), self.channels, self.how.length), np.float32)
+        for i, row in enumerate(piece.rows):
+            samples[i] = self._response(reaching[i], self.pairs.poses[row])
+        return Heard(piece.rows, samples, self._confidence(field, reaching))
 
     def _reaching(self, field: Field, group: Group) -> list[Reaching]:
         if group.reverse:
             return ReversedField(field).reaching([self.pairs.sources[i] for i in group.rows])
         return field.reaching(self.pairs.poses[group.rows, :3, 3])
 
-    def _energies(self, field: Field, reaching: Reaching) -> Energies:
-        how = self.how
-        return energies(
-            reaching, field.segments.share, duration=how.duration, speed=how.speed, air=how.air
+    def _confidence(self, field: Field, reaching: list[Reaching]) -> Confidence:
+        how, share = self.how, field.segments.share
+        return Confidence.of(
+            energies(one, share, duration=how.duration, speed=how.speed, air=how.air)
+            for one in reaching
         )
 
     def _response(self, reaching: Reaching, pose: NDArray[np.float64]) -> NDArray[np.float32]:

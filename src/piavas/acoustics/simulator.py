@@ -15,11 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from piavas import __version__
 from piavas.acoustics.backends import BACKENDS, NATIVE
 from piavas.acoustics.bands import EXACT_BANDS
-from piavas.acoustics.discrete import Ways
 from piavas.acoustics.field import LEAK, Field, Room, decay_time, ready, trace_field
-from piavas.acoustics.hearing import GroupReport, Hearing, Pairs, as_sources, summary
+from piavas.acoustics.hearing import Hearing, Pairs, as_sources
 from piavas.acoustics.medium import REFERENCE_PRESSURE, air_absorption, speed_of_sound
-from piavas.acoustics.microphone import Microphone
 from piavas.acoustics.receivers import Ambisonic, Binaural, Late, Listener, ambisonic_order
 from piavas.audio import resample
 from piavas.errors import SimulationError
@@ -28,7 +26,6 @@ from piavas.scene import ImpulseResponses, Scene, Source, as_poses
 
 if TYPE_CHECKING:
     from piavas.acoustics.hrtf import Hrtf
-    from piavas.source import Pattern
 
 INSIDE_RATE = 48_000  # hertz at which everything is made
 LONGEST = 10.0  # seconds that an automatic duration may reach
@@ -55,9 +52,6 @@ class Simulator:
         air_absorption: whether air swallows sound (ISO 9613-1).
         speed_of_sound: m/s; None for that of `temperature`.
         specular_order: reflections up to which mirror paths are discrete.
-        diffraction_order: edges that a discrete path may bend round: 0, 1 or 2.
-        transmission: walls that a discrete path may pass through, 0 to 4.
-        microphone: directivity of a "mono" output that faces where its pose looks; None for omni.
         allow_leaks: simulate scenes that sound escapes from.
 
     Raises:
@@ -79,9 +73,6 @@ class Simulator:
     air_absorption: bool = True
     speed_of_sound: float | None = None
     specular_order: int = 3
-    diffraction_order: int = 1
-    transmission: int = 1
-    microphone: Pattern | None = None
     allow_leaks: bool = False
 
     def __post_init__(self) -> None:
@@ -98,14 +89,6 @@ class Simulator:
             "give 0 to 60 s",
         )
         _demand(0 <= self.specular_order <= 8, "specular_order", self.specular_order, "give 0 to 8")
-        _one_of(self.diffraction_order, "diffraction_order", 2)
-        _one_of(self.transmission, "transmission", 4)
-        _demand(
-            self.microphone is None or self.output == "mono",
-            "microphone",
-            self.microphone,
-            'choose the output "mono"',
-        )
         _demand(
             self.speed_of_sound is None or 100 < self.speed_of_sound < 2000,
             "speed_of_sound",
@@ -141,17 +124,37 @@ class Simulator:
             return self._elsewhere(scene, pairs)
         hearing = self.prepare(ready(scene), pairs)
         samples = np.empty((len(pairs), hearing.channels, hearing.how.length), np.float32)
-        reports: list[GroupReport] = []
-        for heard in track(hearing.all(reports), "simulate", hearing.pieces):
+        found: dict[str, Any] = {}
+        for heard in track(hearing.all(found), "simulate", pairs.pieces):
             samples[heard.rows] = heard.samples
         return ImpulseResponses(
-            samples=_to_rate(samples, self.sample_rate),
+            samples=self.at_rate(samples),
             sample_rate=self.sample_rate,
             output=self.output,
             source=pairs.source,
             listeners=pairs.poses,
-            report=self._report(hearing, reports, time.process_time() - started),
+            report=self.report(hearing, found, time.process_time() - started),
         )
+
+    def stream(
+        self,
+        scene: Scene,
+        source: Source | ArrayLike | Sequence[Source],
+        listeners: Any,
+        folder: str | Path,
+    ) -> ImpulseResponses:
+        """As a call, but the responses go to `folder` as they are made, in bounded memory.
+
+        An interrupted run goes on where it stopped when it is started again with the same
+        arguments. The result's samples stay on disk until they are used
+        (`piavas.acoustics.stream`).
+
+        Raises:
+            DataError: `folder` holds something else, or the disk is too small.
+        """
+        from piavas.acoustics.stream import stream
+
+        return stream(self, scene, Pairs.of(as_sources(source), as_poses(listeners)), folder)
 
     def _elsewhere(self, scene: Scene, pairs: Pairs) -> ImpulseResponses:
         """The responses of another engine."""
@@ -188,11 +191,6 @@ class Simulator:
         """Speed of sound, m/s."""
         return self.speed_of_sound or speed_of_sound(self.temperature)
 
-    @property
-    def ways(self) -> Ways:
-        """Which paths are followed one by one."""
-        return Ways(self.specular_order, self.diffraction_order, self.transmission, self.speed)
-
     def air_db(self, frequency: NDArray[np.floating]) -> NDArray[np.float64]:
         """Attenuation of air in dB/m at `frequency` in hertz; zero when air absorption is off."""
         if not self.air_absorption:
@@ -217,7 +215,7 @@ class Simulator:
             room,
             source,
             rays=rays,
-            ways=self.ways,
+            order=self.specular_order,
             reach=reach,
             seed=self.seed,
             stage=stage,
@@ -269,8 +267,6 @@ class Simulator:
     def listener(self, how: Late) -> Listener:
         """The kind of listener that `output` asks for."""
         order = ambisonic_order(self.output)
-        if self.microphone is not None:
-            return Microphone(self.microphone, how)
         if order is not None:
             return Ambisonic(order, how)
         from piavas.acoustics.hrtf import Hrtf, load_hrtf
@@ -280,12 +276,16 @@ class Simulator:
             hrtf = load_hrtf(hrtf, sample_rate=INSIDE_RATE)
         return Binaural(hrtf, how)
 
-    def _report(
-        self, hearing: Hearing, reports: list[GroupReport], seconds: float
-    ) -> dict[str, Any]:
-        options = asdict(replace(self, hrtf=None, microphone=None))
-        if self.microphone is not None:
-            options["microphone"] = getattr(self.microphone, "name", "") or "given"
+    def at_rate(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Responses made at `INSIDE_RATE` at the asked rate, scaled to keep their spectrum."""
+        if self.sample_rate == INSIDE_RATE:
+            return samples
+        scale = np.float32(INSIDE_RATE / self.sample_rate)
+        return resample(samples, INSIDE_RATE, self.sample_rate) * scale
+
+    def report(self, hearing: Hearing, found: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Options, what was `found` on the way, and CPU seconds, as plain JSON values."""
+        options = asdict(replace(self, hrtf=None))
         listener = hearing.listener
         if isinstance(listener, Binaural):
             options["hrtf"] = {"name": listener.hrtf.name, "sha256": listener.hrtf.digest}
@@ -296,7 +296,7 @@ class Simulator:
             "duration": hearing.how.duration,
             "speed_of_sound": self.speed,
             "mirrors": int(hearing.room.patches.mirror.sum()),
-            **summary(reports),
+            **found,
             "cpu_seconds": seconds,
         }
 
@@ -304,14 +304,3 @@ class Simulator:
 def _demand(good: bool, field: str, value: object, mend: str) -> None:
     if not good:
         raise SimulationError(f"{value!r} is out of range", field=field, mend=mend)
-
-
-def _one_of(value: object, field: str, most: int) -> None:
-    _demand(value in range(most + 1), field, value, f"give a whole number from 0 to {most}")
-
-
-def _to_rate(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Responses at `rate`, scaled so that their spectrum, not their peak, stays what it is."""
-    if rate == INSIDE_RATE:
-        return samples
-    return resample(samples, INSIDE_RATE, rate) * np.float32(INSIDE_RATE / rate)
