@@ -27,7 +27,7 @@ from piavas.listen.page_estimate import estimate_web
 from piavas.listen.page_floor import NONE, STEP, blend, choose_points, map_floor
 from piavas.listen.page_head import decoder
 from piavas.listen.page_photo import photograph as colour
-from piavas.listen.page_points import RATE, Hearing, spread, squeezed
+from piavas.listen.page_points import RATE, GridHearing, spread, squeezed
 from piavas.listen.page_serve import make_server
 from piavas.listen.page_sounds import LOUDNESS, SYNTHESISED, levelled
 from piavas.listen.page_walk import stroll
@@ -153,7 +153,7 @@ def test_the_decoder_has_the_heads_diffuse_field_and_its_ears_at_low_frequencies
 def test_paths_keep_their_energy_and_their_corners_add_up(scene, floor):
     heads = floor.place(floor.cell([[2.8, 2.6], [6.5, 3.0]]))
     simulator = QUICK.simulator()
-    hearing = Hearing.of(simulator, Room(scene), Source(np.array(SOURCE)), heads)
+    hearing = GridHearing.of(simulator, Room(scene), Source(np.array(SOURCE)), heads)
     for i in range(2):
         bundle = hearing.point(i)
         legs = [

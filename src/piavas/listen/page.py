@@ -26,7 +26,7 @@ from piavas.files import read_json, write_json
 from piavas.listen.page_bundle import read_bundle, write_bundle
 from piavas.listen.page_floor import STEP, FloorMap, blend, choose_points, map_floor
 from piavas.listen.page_head import TAPS, page_head
-from piavas.listen.page_points import BLOCK, RATE, WINDOW, Hearing
+from piavas.listen.page_points import BLOCK, RATE, WINDOW, GridHearing
 from piavas.listen.page_sounds import write_sounds
 from piavas.listen.page_tracks import write_tracks
 from piavas.listen.page_walk import stroll
@@ -277,7 +277,7 @@ def simulate_grid(
     files = [folder / f"{i:04d}.bin" for i in range(len(heads))]
     missing = [i for i, file in enumerate(files) if not file.is_file()]
     if missing:
-        hearing = Hearing.of(page.simulator(), Room(scene), source, heads)
+        hearing = GridHearing.of(page.simulator(), Room(scene), source, heads)
         for i in track(missing, f"simulate {folder.name}"):
             write_bundle(files[i], hearing.point(i))
     bundles = [read_bundle(file) for file in files]

@@ -13,7 +13,7 @@ from piavas.acoustics.field import Room
 from piavas.capture import Capture
 from piavas.listen.page import WEB, Page, place_sources
 from piavas.listen.page_floor import choose_points, map_floor
-from piavas.listen.page_points import Hearing
+from piavas.listen.page_points import GridHearing
 from piavas.scene import Scene, Source
 
 SHARE = 5  # the pilot traces so many times fewer rays
@@ -50,9 +50,9 @@ def estimate_web(
     heads = floor.place(points[some])
     started = time.perf_counter()
     room = Room(scene)
-    Hearing.of(replace(simulator, rays=FEWEST), room, placed[0], heads).point(0)
+    GridHearing.of(replace(simulator, rays=FEWEST), room, placed[0], heads).point(0)
     begun = time.perf_counter()
-    hearing = Hearing.of(simulator, room, placed[0], heads)
+    hearing = GridHearing.of(simulator, room, placed[0], heads)
     ready = time.perf_counter()
     bundles = [hearing.point(i) for i in range(1, len(heads))]
     each = (time.perf_counter() - ready) / len(bundles)

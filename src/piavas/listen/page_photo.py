@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, minimum_filter
 from scipy.spatial import cKDTree
 
 from piavas.capture import Capture, Frame
@@ -19,6 +19,7 @@ SHARPNESS = 6.0  # the higher, the more the best camera outweighs the others
 RIM = 0.15  # of the picture's height: nearer to its edge a texel counts less
 FLATTEST = 0.12  # cosine of the angle to the surface's normal from which a camera counts
 LARGEST = 2048  # texels along the sides of the picture, about
+HIDDEN = 0.04  # metres, head-on at 1 m, by which the sensor may see a surface nearer
 CELL = 0.05  # metres within which unseen texels share a colour
 FINEST = 0.015  # metres
 Array = NDArray[np.float64]
@@ -87,11 +88,28 @@ def _seen(
     column, row, good = (np.empty(len(place), np.float32) for _ in range(3))
     about = (lens.fx, lens.fy, lens.cx, lens.cy, float(lens.width), float(lens.height))
     _project(place, normal, frame.pose, about, column, row, good)
+    if frame.depth_path is not None:
+        _leave_hidden(frame, place, column, row, good)
     index = np.flatnonzero(good)
     eye = np.broadcast_to(frame.pose[:3, 3], (len(index), 3))
     index = index[caster.visible(eye, place[index] + 0.01 * normal[index], MARGIN)]
     share = np.maximum(good[index].astype(np.float64), 1e-3) ** SHARPNESS
     return index, share, _looked_up(frame.image(), column[index], row[index])
+
+
+def _leave_hidden(frame: Frame, place: F32, column: F32, row: F32, good: F32) -> None:
+    """Set `good` to 0 where the sensor saw something nearer than the texel.
+
+    What is too thin for the mesh hides what is behind it all the same; and where depth jumps, a
+    pixel may show either side.
+    """
+    depth = frame.depth()
+    nearest = minimum_filter(np.where(np.isfinite(depth), depth, np.inf), 5)
+    index = np.flatnonzero(good)
+    pixel = np.round(row[index]).astype(int), np.round(column[index]).astype(int)
+    ahead = (frame.pose[:3, 3] - place[index]) @ frame.pose[:3, 2]
+    slack = HIDDEN * np.maximum(ahead, 1.0) / np.maximum(good[index] * ahead, 0.2)
+    good[index[nearest[pixel] < ahead - slack]] = 0
 
 
 def _looked_up(picture: NDArray[np.uint8], column: F32, row: F32) -> Array:

@@ -17,8 +17,8 @@ from piavas.acoustics import Simulator
 from piavas.acoustics.early import Receiver, early, path_spectra
 from piavas.acoustics.field import Field, Room
 from piavas.acoustics.paths import Paths
-from piavas.acoustics.receivers import Ambisonic
 from piavas.evaluate import room_metrics
+from piavas.listen.page_lines import lines
 from piavas.listen.tables import strength
 from piavas.scene import Pose, Source
 
@@ -26,13 +26,14 @@ RATE = 48_000
 LOUDEST = 48  # paths sent one by one
 WINDOW = 0.08  # seconds after the straight way within which they must come
 TAPS = 128
+PREROLL = 16  # samples of a filter before its arrival, as in early.js
 BLOCK = 128  # samples that share a scale
 QUIET = 10 ** (-70 / 20)  # of the peak: the tail is cut where all that follows is under this
 Array = NDArray[np.float64]
 
 
 @dataclass
-class Hearing:
+class GridHearing:
     """One source in one room, heard at the grid's points.
 
     Args:
@@ -47,21 +48,13 @@ class Hearing:
 
     def __post_init__(self) -> None:
         self.how = self.simulator.late_options(self.field)
-        listener = self.simulator.listener(self.how)
-        assert isinstance(listener, Ambisonic)
-        self.listener = listener
-        self.paths = self.field.paths(self.heads)
+        self.listener = self.simulator.listener(self.how)
 
     @classmethod
-    def of(cls, simulator: Simulator, room: Room, source: Source, heads: Array) -> Hearing:
+    def of(cls, simulator: Simulator, room: Room, source: Source, heads: Array) -> GridHearing:
         """Trace `source` and listen at `heads`; errors as those of a `Simulator`."""
         poses = np.stack([Pose.at(head).matrix for head in heads])
         return cls(simulator, simulator.trace(room, source, poses), heads)
-
-    def late(self, i: int) -> NDArray[np.float32]:
-        """Late field `[channel, time]` at head `i`, in the axes of the world."""
-        hits = self.field.hits(self.field.balls(self.heads[i : i + 1]))[0]
-        return self.listener.late(hits, self.field.arrivals, Pose.at(self.heads[i]).matrix)
 
     def early(self, paths: Paths, receiver: Receiver) -> NDArray[np.float32]:
         """Discrete `paths` as samples."""
@@ -76,71 +69,55 @@ class Hearing:
         )
 
     def filters(self, paths: Paths) -> NDArray[np.float32]:
-        """Filters `[p, TAPS]` of `paths` as if they were 1 m long, but for the air."""
+        """Filters `[p, TAPS]` of `paths` as if they were 1 m long, but for the air.
+
+        They begin `PREROLL` samples before the arrival, for what bends is not of least phase.
+        """
         size = 1024
-        air = self.simulator.air_db(np.fft.rfftfreq(size, 1 / RATE))
-        taps = np.fft.irfft(path_spectra(paths, air, size, RATE, self.simulator.speed), size)[
-            :, :TAPS
-        ]
-        taps *= paths.length[:, None]
-        fade = TAPS // 4
-        taps[:, -fade:] *= 0.5 + 0.5 * np.cos(np.pi * (np.arange(fade) + 1) / fade)
+        f = np.fft.rfftfreq(size, 1 / RATE)
+        air, speed = self.simulator.air_db(f), self.simulator.speed
+        spectra = path_spectra(paths, air, size, RATE, speed)
+        spectra *= np.exp(-2j * np.pi * f * PREROLL / RATE)
+        taps = np.fft.irfft(spectra, size)[:, :TAPS] * paths.length[:, None]
+        fade = 0.5 - 0.5 * np.cos(np.pi * (np.arange(TAPS // 4) + 0.5) / (TAPS // 4))
+        taps[:, -len(fade) :] *= fade[::-1]
         return taps.astype(np.float32)
 
     def point(self, i: int) -> dict[str, NDArray]:
         """The bundle of head `i`."""
-        paths = self.paths.of(i)
-        kept = self._loudest(paths, i)
-        rest = self.late(i)
-        rest += self.early(paths.take(~kept), self.listener.receiver)
-        sent = paths.take(kept)
+        head, source = self.heads[i], self.field.source.position
+        reaching = self.field.reaching(head[None])[0]
+        paths = reaching.paths
+        filters = self.filters(paths)
+        level = levels(filters) - 20 * np.log10(paths.length)
+        soon = paths.length < np.linalg.norm(head - source) + WINDOW * self.simulator.speed
+        rank = np.argsort(np.argsort(-np.where(soon, level, -np.inf)))
+        kept = soon & (rank < LOUDEST)
+        rest = self.listener.late(reaching.hits, reaching.arrivals, Pose.at(head).matrix)
+        rest = rest + self.early(paths.take(np.flatnonzero(~kept)), self.listener.receiver)
+        sent = paths.take(np.flatnonzero(kept))
         mono = Receiver(lambda toward: np.ones((len(toward), 1, 1), complex), 1, lead=0, taps=1)
-        whole = rest[0] + self.early(sent, mono)[0]
-        lines, starts = self.lines(sent, self.heads[i])
+        corners, starts = lines(sent, self.field.room.patches, source, head)
         return {
-            "image": (self.heads[i] - sent.arrival * sent.length[:, None]).astype(np.float32),
+            "image": (head - sent.arrival * sent.length[:, None]).astype(np.float32),
             "length": sent.length.astype(np.float32),
-            "level": _decibel((sent.gain**2).mean(axis=1)).astype(np.float32),
+            "level": level[kept].astype(np.float32),
             "order": sent.order.astype(np.int32),
-            "filter": self.filters(sent),
-            "line": lines.astype(np.float32),
+            "bent": (sent.bend >= 0).astype(np.uint8),
+            "filter": filters[kept],
+            "line": corners.astype(np.float32),
             "start": starts.astype(np.int32),
-            "figures": figures(whole),
+            "figures": figures(rest[0] + self.early(sent, mono)[0]),
             **squeezed(rest),
         }
 
-    def _loudest(self, paths: Paths, i: int) -> NDArray[np.bool_]:
-        straight = np.linalg.norm(self.heads[i] - self.field.source.position)
-        soon = paths.length < straight + WINDOW * self.simulator.speed
-        energy = (paths.magnitude(self.simulator.speed) ** 2).sum(axis=1)
-        rank = np.argsort(np.argsort(-np.where(soon, energy, -1.0)))
-        return np.asarray(soon & (rank < LOUDEST))
 
-    def lines(self, paths: Paths, head: Array) -> tuple[Array, NDArray[np.int64]]:
-        """Corners `[n, 3]` of all `paths` from source to head, and where each begins `[p + 1]`."""
-        patches, source = self.field.room.patches, self.field.source.position
-        corners, starts = [], [0]
-        for p in range(len(paths)):
-            corners += _unfolded(paths.sequence[p], patches.normal, patches.offset, source, head)
-            starts.append(len(corners))
-        return np.array(corners).reshape(-1, 3), np.array(starts)
-
-
-def _unfolded(
-    sequence: NDArray[np.int32], normal: Array, offset: Array, source: Array, head: Array
-) -> list[Array]:
-    """Corners of one path: image sources one after the other, and back from the head."""
-    mirrors = sequence[sequence >= 0]
-    images = [source]
-    for m in mirrors:
-        images.append(images[-1] - 2 * (images[-1] @ normal[m] - offset[m]) * normal[m])
-    corners = [head]
-    for m, image in zip(mirrors[::-1], images[:0:-1], strict=True):
-        way = image - corners[-1]
-        along = way @ normal[m]
-        t = (offset[m] - corners[-1] @ normal[m]) / along if along else 0.0
-        corners.append(corners[-1] + float(np.clip(t, 0, 1)) * way)
-    return [source, *corners[:0:-1], head]
+def levels(filters: NDArray[np.float32]) -> Array:
+    """Mean power of `filters` `[p, TAPS]` from 250 Hz to 4 kHz, even over octaves, in decibels."""
+    power = np.abs(np.fft.rfft(filters, 1024)) ** 2
+    f = np.fft.rfftfreq(1024, 1 / RATE)
+    inside = (f > 250) & (f < 4000)
+    return _decibel(np.average(power[:, inside], axis=1, weights=1 / f[inside]))
 
 
 def _decibel(energy: Array) -> Array:

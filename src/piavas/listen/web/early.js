@@ -8,7 +8,7 @@ import { FFT } from "./fft.js";
 import { dot } from "./rotation.js";
 
 const SIZE = 512; // of the transform: filter, ear and a fraction of a sample fit in
-export const PREROLL = 16; // samples before a fractional arrival over which it rings
+export const PREROLL = 16; // samples of a path's filter before its arrival
 const NEAREST = 0.4; // metres: no closer does a source get louder
 const RAMP = new Float32Array(2 * SIZE);
 
@@ -77,7 +77,7 @@ export class Early {
     this.fft.forward(re, im);
     const [earRe, earIm] = this.spectrum(direction);
     const whole = Math.floor(delay);
-    fractionalRamp(delay - whole + PREROLL);
+    fractionalRamp(delay - whole);
     for (let k = 0; k < SIZE; k++) {
       const a = re[k] * RAMP[2 * k] - im[k] * RAMP[2 * k + 1];
       const b = re[k] * RAMP[2 * k + 1] + im[k] * RAMP[2 * k];

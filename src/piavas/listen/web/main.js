@@ -109,6 +109,9 @@ class Page {
     this.setVolume(Number($("volume").value));
     sound.setMode("simulated");
     panel.playing = false;
+    if (!this.view.renderer) {
+      panel.problem("This browser has no WebGL to draw the room with. Keys and sound work.");
+    }
     this.hint("Drag to turn the room, click the floor to go there, W A S D to walk");
   }
 

@@ -9,9 +9,7 @@ const GLIDE = 0.35; // seconds for the camera to come two thirds of its way
 export class View {
   constructor(canvas, room) {
     this.canvas = canvas;
-    this.renderer = new THREE.WebGLRenderer({
-      canvas, antialias: true, alpha: true, powerPreference: "low-power",
-    });
+    this.renderer = makeRenderer(canvas);
     this.scene = new THREE.Scene();
     this.scene.add(room.group);
     this.camera = new THREE.PerspectiveCamera(70, 1, 0.05, 200);
@@ -49,6 +47,7 @@ export class View {
   }
 
   draw(walker, seconds) {
+    if (!this.renderer) return;
     this.resize();
     const { eye, look, angle } = this.inside ? eyesOf(walker) : this.above();
     const share = this.at ? 1 - Math.exp(-seconds / GLIDE) : 1;
@@ -90,6 +89,17 @@ export class View {
     const covered = clientWidth > PHONE ? PANEL : 0;
     this.free = 1 - covered / clientWidth;
     this.camera.setViewOffset(clientWidth, clientHeight, covered / 2, 0, clientWidth, clientHeight);
+  }
+}
+
+/** null where the browser has no WebGL: then there is no picture, but still the sound. */
+function makeRenderer(canvas) {
+  try {
+    return new THREE.WebGLRenderer({
+      canvas, antialias: true, alpha: true, powerPreference: "low-power",
+    });
+  } catch {
+    return null;
   }
 }
 
