@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -51,6 +52,13 @@ GRID = [(x, y, 1.5) for x in np.arange(0.5, 4, 0.5) for y in np.arange(0.5, 4, 0
 ROOM = Scene.shoebox((4, 5, 3), absorption=0.2)
 
 
+def long_names() -> Scene:
+    """Materials with names as long as the table's."""
+    names = [f"absorbent number {i} on battens" for i in range(len(ROOM.materials))]
+    pairs = zip(ROOM.materials, names, strict=True)
+    return ROOM.with_materials([replace(m, name=name) for m, name in pairs])
+
+
 def figures(dark: bool) -> dict[str, Figure]:
     """One of every kind."""
     mono, ears = made("mono", 1, GRID), made("binaural", 2, [(3, 4, 1.5)])
@@ -67,6 +75,7 @@ def figures(dark: bool) -> dict[str, Figure]:
         "directions": plot.directions(around, dark=dark),
         "map": plot.room_map({"A": mono.source}, mesh=ROOM, train=mono.listeners, dark=dark),
         "doll's house": plot.mesh_picture(ROOM, dark=dark),
+        "long names": plot.mesh_picture(long_names(), dark=dark),
     }
 
 

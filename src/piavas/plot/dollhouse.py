@@ -13,6 +13,7 @@ from piavas.scene import Mesh, Scene
 Array = NDArray[np.float64]
 WIDTH = 760
 SUPERSAMPLING = 2
+INCHES = 6.0
 LEGEND = 16  # materials that a legend still holds
 
 
@@ -125,14 +126,18 @@ def _framed(
 ) -> Plot:
     """The picture with a legend of the materials of the faces `used`."""
     with themed(dark):
-        figure = Plot(figsize=(6.0, 6.0 * image.shape[0] / image.shape[1] + 0.4), dpi=130)
+        shown = {int(m) for m in mesh.face_material[used]} if isinstance(mesh, Scene) else set()
+        known = [names[m] for m in sorted(shown)] if len(shown) <= LEGEND else []
+        longest = max((len(name) for name, _ in known), default=0)
+        columns = int(np.clip(INCHES / (0.6 + 0.075 * longest), 1, 4))
+        rows = -(-len(known) // columns)
+        tall = INCHES * image.shape[0] / image.shape[1] + 0.2 + 0.2 * rows
+        figure = Plot(figsize=(INCHES, tall))
         ax = figure.subplots()
         ax.imshow(image, interpolation="antialiased")
         ax.set_axis_off()
-        shown = {int(m) for m in mesh.face_material[used]} if isinstance(mesh, Scene) else set()
-        if 0 < len(shown) <= LEGEND:
-            for material in sorted(shown):
-                name, color = names[material]
-                ax.scatter([], [], marker="s", s=60, color=color, label=name)
-            figure.legend(loc="outside lower center", ncols=4, frameon=False)
+        for name, color in known:
+            ax.scatter([], [], marker="s", s=60, color=color, label=name)
+        if known:
+            figure.legend(loc="outside lower center", ncols=columns, frameon=False)
     return figure
