@@ -89,7 +89,7 @@ def energies(
         hits.segment, hits.weight, hits.distance, arrivals.energy, arrivals.batch, air, per_metre,
         curve, level,
     )  # fmt: skip
-    discrete = paths.gain**2 * np.exp(-air * paths.length[:, None])
+    discrete = paths.magnitude(speed) ** 2 * np.exp(-air * paths.length[:, None])
     at = (paths.length * per_metre).astype(np.int64)
     inside = at < steps
     middle = discrete[inside][:, MIDDLE].sum(axis=1)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from piavas.acoustics.discrete import Discrete, Ways
 from piavas.acoustics.echogram import Arrivals
 from piavas.acoustics.gather import Hits, Places, gather, place_balls
-from piavas.acoustics.paths import Paths, candidates, direct_paths, join, reflected_paths
+from piavas.acoustics.paths import Paths, candidates
 from piavas.acoustics.room import Room, ready
 from piavas.acoustics.trace import Segments, trace
 from piavas.scene import Source, triangle_areas
@@ -54,7 +55,7 @@ class Field:
         source: the source.
         segments: its traced path segments.
         sequences: `[n, order]` mirror chains worth a look.
-        order: highest specular order carried by image sources.
+        ways: which paths are followed one by one.
         reach: metres to which paths were followed.
     """
 
@@ -62,7 +63,7 @@ class Field:
     source: Source
     segments: Segments
     sequences: NDArray[np.int32]
-    order: int
+    ways: Ways
     reach: float
 
     @cached_property
@@ -71,21 +72,15 @@ class Field:
         segments = self.segments
         return Arrivals(segments.energy, -segments.direction.T, segments.batch[segments.ray])
 
+    @cached_property
+    def discrete(self) -> Discrete:
+        """What all discrete paths of the source share."""
+        walls = self.room.walls(self.ways.walls)
+        return Discrete(self.ways, self.room.corners, walls, self.source, self.sequences)
+
     def paths(self, heads: NDArray[np.float64]) -> Paths:
-        """Direct sound and image sources at `heads` `[l, 3]`."""
-        room = self.room
-        direct = direct_paths(room.caster, self.source, heads, self.order)
-        if not len(self.sequences):
-            return direct
-        mirrored = reflected_paths(
-            room.scene,
-            room.patches,
-            room.caster,
-            source=self.source,
-            heads=heads,
-            sequences=self.sequences,
-        )
-        return join(direct, mirrored)
+        """Direct, mirrored and diffracted sound at `heads` `[l, 3]`."""
+        return self.discrete.paths(heads)
 
     def balls(self, heads: NDArray[np.float64]) -> Places:
         """Where the late sound of `heads` `[l, 3]` is gathered."""
@@ -114,7 +109,7 @@ class Field:
     def joined(self, segments: Segments) -> Field:
         """The same field with the segments of more rays."""
         both = self.segments.join(segments)
-        sequences = candidates(both.sequences, self.room.patches, self.order)
+        sequences = candidates(both.sequences, self.room.patches, self.ways.order)
         return replace(self, segments=both, sequences=sequences)
 
 
@@ -138,26 +133,15 @@ class ReversedField:
         segments = self.field.segments
         return np.ascontiguousarray(segments.launch[segments.ray].T)
 
-    @cached_property
-    def _sequences(self) -> NDArray[np.int32]:
-        """Mirror chains as sound from the sources meets them."""
-        forth = self.field.sequences
-        back = np.full_like(forth, -1)
-        count = (forth >= 0).sum(axis=1)
-        for length in range(1, forth.shape[1] + 1):
-            row = count == length
-            back[row, :length] = forth[row, :length][:, ::-1]
-        return back
-
     def reaching(self, sources: list[Source]) -> list[Reaching]:
         """What reaches the head from each of `sources`."""
         field, segments = self.field, self.field.segments
-        head = field.source.position[None]
         batch = segments.batch[segments.ray]
         out = []
         places = np.stack([source.position for source in sources])
-        for source, hits in zip(sources, field.hits(field.balls(places)), strict=True):
-            paths = replace(field, source=source, sequences=self._sequences).paths(head)
+        reversed_paths = field.paths(places).backwards(sources)
+        for i, hits in enumerate(field.hits(field.balls(places))):
+            source, paths = sources[i], reversed_paths.of(i)
             if source.directivity is None:
                 out.append(Reaching(paths, hits, Arrivals(segments.energy, self._toward, batch)))
                 continue
@@ -176,12 +160,12 @@ def trace_field(
     source: Source,
     *,
     rays: int,
-    order: int,
+    ways: Ways,
     reach: float,
     seed: int,
     stage: int = 0,
 ) -> Field:
-    """Trace `source` in `room`; arguments as for `trace`."""
+    """Trace `source` in `room`; arguments as for `trace`, and the `ways` that it leaves out."""
     segments = trace(
         room.scene,
         room.patches,
@@ -189,14 +173,13 @@ def trace_field(
         source,
         rays=rays,
         reach=reach,
-        order=order,
+        order=ways.order,
         seed=seed,
         stage=stage,
         normals=room.normals,
     )
-    return Field(
-        room, source, segments, candidates(segments.sequences, room.patches, order), order, reach
-    )
+    sequences = candidates(segments.sequences, room.patches, ways.order)
+    return Field(room, source, segments, sequences, ways, reach)
 
 
 def decay_time(

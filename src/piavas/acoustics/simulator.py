@@ -15,9 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from piavas import __version__
 from piavas.acoustics.backends import BACKENDS, NATIVE
 from piavas.acoustics.bands import EXACT_BANDS
+from piavas.acoustics.discrete import Ways
 from piavas.acoustics.field import LEAK, Field, Room, decay_time, ready, trace_field
 from piavas.acoustics.hearing import Hearing, Pairs, as_sources
 from piavas.acoustics.medium import REFERENCE_PRESSURE, air_absorption, speed_of_sound
+from piavas.acoustics.microphone import Microphone
 from piavas.acoustics.receivers import Ambisonic, Binaural, Late, Listener, ambisonic_order
 from piavas.audio import resample
 from piavas.errors import SimulationError
@@ -25,7 +27,9 @@ from piavas.progress import track
 from piavas.scene import ImpulseResponses, Scene, Source, as_poses
 
 if TYPE_CHECKING:
+    from piavas.acoustics.estimate import Estimate
     from piavas.acoustics.hrtf import Hrtf
+    from piavas.source import Pattern
 
 INSIDE_RATE = 48_000  # hertz at which everything is made
 LONGEST = 10.0  # seconds that an automatic duration may reach
@@ -52,6 +56,9 @@ class Simulator:
         air_absorption: whether air swallows sound (ISO 9613-1).
         speed_of_sound: m/s; None for that of `temperature`.
         specular_order: reflections up to which mirror paths are discrete.
+        diffraction_order: edges that a discrete path may bend round: 0, 1 or 2.
+        transmission: walls that a discrete path may pass through, 0 to 4.
+        microphone: directivity of a "mono" output that faces where its pose looks; None for omni.
         allow_leaks: simulate scenes that sound escapes from.
 
     Raises:
@@ -73,6 +80,9 @@ class Simulator:
     air_absorption: bool = True
     speed_of_sound: float | None = None
     specular_order: int = 3
+    diffraction_order: int = 1
+    transmission: int = 1
+    microphone: Pattern | None = None
     allow_leaks: bool = False
 
     def __post_init__(self) -> None:
@@ -89,6 +99,14 @@ class Simulator:
             "give 0 to 60 s",
         )
         _demand(0 <= self.specular_order <= 8, "specular_order", self.specular_order, "give 0 to 8")
+        _one_of(self.diffraction_order, "diffraction_order", 2)
+        _one_of(self.transmission, "transmission", 4)
+        _demand(
+            self.microphone is None or self.output == "mono",
+            "microphone",
+            self.microphone,
+            'choose the output "mono"',
+        )
         _demand(
             self.speed_of_sound is None or 100 < self.speed_of_sound < 2000,
             "speed_of_sound",
@@ -186,10 +204,23 @@ class Simulator:
         how = Late(seconds, self.speed, self._air_energy(), INSIDE_RATE, self.seed)
         return Hearing(self, room, pairs, groups, how, self.listener(how))
 
+    def estimate(
+        self, scene: Scene, source: Source | ArrayLike | Sequence[Source], listeners: Any
+    ) -> Estimate:
+        """What a call or `stream` with these arguments will cost in time, memory and disk."""
+        from piavas.acoustics.estimate import estimate
+
+        return estimate(self, scene, Pairs.of(as_sources(source), as_poses(listeners)))
+
     @property
     def speed(self) -> float:
         """Speed of sound, m/s."""
         return self.speed_of_sound or speed_of_sound(self.temperature)
+
+    @property
+    def ways(self) -> Ways:
+        """Which paths are followed one by one."""
+        return Ways(self.specular_order, self.diffraction_order, self.transmission, self.speed)
 
     def air_db(self, frequency: NDArray[np.floating]) -> NDArray[np.float64]:
         """Attenuation of air in dB/m at `frequency` in hertz; zero when air absorption is off."""
@@ -215,7 +246,7 @@ class Simulator:
             room,
             source,
             rays=rays,
-            order=self.specular_order,
+            ways=self.ways,
             reach=reach,
             seed=self.seed,
             stage=stage,
@@ -267,6 +298,8 @@ class Simulator:
     def listener(self, how: Late) -> Listener:
         """The kind of listener that `output` asks for."""
         order = ambisonic_order(self.output)
+        if self.microphone is not None:
+            return Microphone(self.microphone, how)
         if order is not None:
             return Ambisonic(order, how)
         from piavas.acoustics.hrtf import Hrtf, load_hrtf
@@ -285,7 +318,9 @@ class Simulator:
 
     def report(self, hearing: Hearing, found: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Options, what was `found` on the way, and CPU seconds, as plain JSON values."""
-        options = asdict(replace(self, hrtf=None))
+        options = asdict(replace(self, hrtf=None, microphone=None))
+        if self.microphone is not None:
+            options["microphone"] = getattr(self.microphone, "name", "") or "given"
         listener = hearing.listener
         if isinstance(listener, Binaural):
             options["hrtf"] = {"name": listener.hrtf.name, "sha256": listener.hrtf.digest}
@@ -304,3 +339,7 @@ class Simulator:
 def _demand(good: bool, field: str, value: object, mend: str) -> None:
     if not good:
         raise SimulationError(f"{value!r} is out of range", field=field, mend=mend)
+
+
+def _one_of(value: object, field: str, most: int) -> None:
+    _demand(value in range(most + 1), field, value, f"give a whole number from 0 to {most}")
