@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from piavas.acoustics.backends.diffuse import diffuse_ears
-from piavas.acoustics.backends.polygons import polygons
+from piavas.acoustics.backends.polygons import polygons, volume
 from piavas.acoustics.backends.pyroom import image_order
 from piavas.acoustics.field import Room
 from piavas.acoustics.hrtf import rigid_sphere
@@ -30,16 +30,6 @@ PEER = Simulator(
     speed_of_sound=C,
     air_absorption=False,
 )
-
-
-def volume(walls) -> float:
-    """Cubic metres by the divergence theorem; positive if normals point out."""
-    total = 0.0
-    for wall in walls:
-        a = wall.corners
-        fan = np.cross(a[1:-1] - a[0], a[2:] - a[0]).sum(axis=0)
-        total += fan @ a[0] / 6
-    return total
 
 
 def two_room_scene() -> Scene:
@@ -135,6 +125,18 @@ def test_what_it_cannot_do_is_said():
         replace(PEER, output="ambisonic-1")(scene, SOURCE, HEADS)
     with pytest.raises(SimulationError, match="directivity"):
         PEER(scene, Source(SOURCE, directivity=Directivity(0.5)), HEADS)
+
+
+def test_scene_without_volume_ends_in_an_error():
+    pytest.importorskip("pyroomacoustics", reason="pyroomacoustics is not installed")
+    plane = Scene(
+        [(0, 0, 0), (6, 0, 0), (6, 6, 0), (0, 6, 0), (0, 0, 3), (6, 0, 3)],
+        [(0, 1, 2), (0, 2, 3), (0, 1, 5), (0, 5, 4)],
+        np.zeros(4, np.int32),
+        (Material("wall", 0.2),),
+    )
+    with pytest.warns(UserWarning, match="escape"), pytest.raises(SimulationError, match="no air"):
+        replace(PEER, allow_leaks=True)(plane, (2, 2, 1), [(4, 4, 1)])
 
 
 @pytest.fixture

@@ -48,6 +48,16 @@ def polygons(room: Room) -> list[Polygon]:
     return walls
 
 
+def volume(walls: list[Polygon]) -> float:
+    """Cubic metres inside `walls` by the divergence theorem; negative if normals point in."""
+    total = 0.0
+    for wall in walls:
+        first = wall.corners[0]
+        area = np.cross(wall.corners[1:-1] - first, wall.corners[2:] - first).sum(axis=0) / 2
+        total += float(area @ first) / 3
+    return total
+
+
 def _welded(vertices: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Index of each vertex among the distinct places, and those."""
     key = np.round(vertices / WELD).astype(np.int64)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from piavas.acoustics.backends import Heard
 from piavas.acoustics.backends.diffuse import diffuse_ears
 from piavas.acoustics.backends.job import RATE, Job
-from piavas.acoustics.backends.polygons import Polygon, polygons
+from piavas.acoustics.backends.polygons import Polygon, polygons, volume
 from piavas.acoustics.paths import Paths
 from piavas.errors import MissingDependencyError, SimulationError
 
@@ -27,6 +27,7 @@ FIRST_BAND = 1  # its octaves begin at 125 Hz: 63 Hz takes the values of that on
 BIN = 0.004  # seconds of its histogram
 RADIUS = 0.5  # metres around a listener in which rays count
 MOST_WALLS = 2000
+LEAST_AIR = 1e-3  # cubic metres
 MOST_CANDIDATES = 100_000  # chains of walls that image sources may be looked for in
 
 
@@ -49,6 +50,11 @@ class Pyroomacoustics:
             )
         package = _package()
         walls = polygons(job.room)
+        if volume(walls) < LEAST_AIR:
+            # Its late part draws times until a rate that grows with 1 / volume says stop.
+            raise SimulationError(
+                "the scene encloses no air", field="scene", mend="close it and orient its faces"
+            )
         order = image_order(len(walls), job.simulator.specular_order)
         with _constants(package), _seed(package, job.simulator.seed):
             room = _room(package, job, walls, order)
