@@ -52,6 +52,7 @@ def test_environments_become_captures_and_captures_clips(copy, tmp_path, capsys)
     facts = json.loads(capsys.readouterr().out)
     assert (facts["protocol"], facts["train"], facts["test"]) == ("RWAVS-Gen, 30 %", 3, 10)
     assert facts["training_videos"] == {"office": "2"}
+    assert "whether they align is unknown" in facts["alignment"][0]  # noise shows nothing
     record = json.loads((tmp_path / "sets" / "protocol.json").read_text())
     assert record["protocol_hash"] == facts["protocol_hash"]
     capture = load_capture(tmp_path / "sets" / "office")
@@ -96,6 +97,7 @@ def test_broken_videos_are_skipped_only_when_asked(copy, tmp_path, capsys):
         (["--protocol", "rwavs-gen", "--train", "9"], "no video 9"),
         (["--share", "2"], "no share"),
         (["--alignment", "gone.json"], "gone.json"),
+        (["--align"], "show the same things"),
     ],
 )
 def test_options_that_do_not_fit(release, tmp_path, capsys, more, told):

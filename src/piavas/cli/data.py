@@ -63,6 +63,8 @@ def rwavs(
     share: float = 1.0,
     seed: int = 0,
     alignment: Path | None = None,
+    align: bool = False,
+    compare: bool = True,
     metric: bool = False,
     skip_broken: bool = False,
     json: bool = False,
@@ -79,11 +81,13 @@ def rwavs(
         share: of the training items that is kept, e.g. 0.01.
         seed: of that draw.
         alignment: JSON of a scale, rotation and translation for each video, into one world.
+        align: find that move from the images instead.
+        compare: ask the images whether the videos of an environment share a world.
         metric: fit metres from the delays of the recorded sound.
         skip_broken: leave out videos that cannot be read, and count them.
         json: print JSON for scripts.
     """
-    from piavas.datasets import environments
+    from piavas.datasets import environments, overlap
     from piavas.datasets.alignment import Alignment
     from piavas.datasets.rwavs_check import check_rwavs
 
@@ -94,18 +98,24 @@ def rwavs(
     moves = Alignment.load(alignment) if alignment is not None else None
     rules = environments.make_protocol(loaded.videos, protocol, train=train, share=share, seed=seed)
     facts: dict[str, Any] = {"left_out": dict(loaded.broken)}
+    moves = overlap.align(loaded.videos) if align else moves
+    said = overlap.judge(loaded.videos, moves) if compare else []
+    facts["alignment"] = [str(verdict) for verdict in said]
     fits = None
     if metric:
         fits = environments.fit_videos(loaded.videos, moves)
         moves, facts["metres"] = environments.to_metres(loaded.videos, fits, moves)
     folders = environments.write_environments(out, loaded.videos, rules, moves, fits, facts)
     captures = {place: str(path) for place, path in folders.items()}
-    if not json:
-        for number, fit in (fits or {}).items():
-            console.print(f"video {number}: {fit}", highlight=False, soft_wrap=True)
-        for place, told in facts.get("metres", {}).items():
-            console.print(f"{place}: {told}", highlight=False, soft_wrap=True)
-    tell({"captures": captures, **rules.to_json(), **facts}, json)
+    if json:
+        tell({"captures": captures, **rules.to_json(), **facts}, json)
+        return
+    lines = [f"video {number}: {fit}" for number, fit in (fits or {}).items()]
+    lines += [f"{place}: {told}" for place, told in facts.get("metres", {}).items()]
+    lines += [*facts["alignment"], *(f"left out: {why}" for why in loaded.broken.values())]
+    for line in (*lines, *(f"wrote {path}" for path in folders.values())):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    tell(rules.to_json(), json)
 
 
 def raf(
