@@ -29,7 +29,7 @@ _HOMES = {
     "piavas.capture": ("Capture", "load_capture"),
     "piavas.geometry": ("load_mesh", "reconstruct", "save_mesh"),
     "piavas.materials": ("assign_materials", "load_scene", "load_table", "save_scene"),
-    "piavas.acoustics": ("Hrtf", "Simulator", "load_hrtf"),
+    "piavas.acoustics": ("Hrtf", "Simulator", "load_hrtf", "load_responses"),
     "piavas.render": ("render", "sample_trajectory", "to_full_scale"),
     "piavas.refine": ("Refiner",),
     "piavas.evaluate": ("evaluate", "room_metrics"),
@@ -71,6 +71,7 @@ __all__ = [
     "load_capture",
     "load_hrtf",
     "load_mesh",
+    "load_responses",
     "load_scene",
     "load_table",
     "reconstruct",
@@ -84,7 +85,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from piavas.acoustics import Hrtf, Simulator, load_hrtf
+    from piavas.acoustics import Hrtf, Simulator, load_hrtf, load_responses
     from piavas.capture import Capture, load_capture
     from piavas.errors import PiavasError
     from piavas.evaluate import evaluate, room_metrics

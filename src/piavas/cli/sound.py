@@ -25,19 +25,24 @@ def simulate(
     listeners: Path | None = None,
     materials: Path | None = None,
     output: str = "binaural",
+    dry_run: bool = False,
     physics: PhysicsOptions = DEFAULT,
 ) -> None:
-    """Scene, source and listeners to impulse responses in a SOFA file.
+    """Scene, source and listeners to impulse responses in a SOFA file, or in a folder.
+
+    A folder is written as the responses are made, in bounded memory; started again, an interrupted
+    run goes on where it stopped.
 
     Args:
         scene: scene folder, or a mesh file with --materials.
         source: x y z in metres.
-        out: SOFA file to write.
+        out: SOFA file to write, or a folder (a name without suffix) for any number of responses.
         listener: x y z in metres of one listener.
         yaw: degrees from +x, the way that one listener faces.
         listeners: JSON trajectory or CSV of positions, for many.
         materials: JSON of materials for a mesh file.
         output: "binaural", "mono", or "ambisonic-1" to "ambisonic-7".
+        dry_run: only say what it will cost in time, memory and disk.
         physics: how sound is simulated.
     """
     from piavas.listen import export_sofa
@@ -49,12 +54,19 @@ def simulate(
         raise PiavasError(
             "one listener or a file of them is needed", field="listener", mend="give exactly one"
         )
-    check_target(out, ".sofa")
+    if out.suffix:
+        check_target(out, ".sofa")
     poses = Pose.at(listener, yaw=yaw) if listener is not None else read_trajectory(str(listeners))
     simulator, room = make_simulator(physics, output), load_scene(scene, materials)
     with about(scene):
-        responses = simulator(room, source, poses)
-    export_sofa(responses, out)
+        if dry_run:
+            console.print_json(data=vars(simulator.estimate(room, source, poses)))
+            return
+        if not out.suffix:
+            responses = simulator.stream(room, source, poses, out)
+        else:
+            responses = simulator(room, source, poses)
+            export_sofa(responses, out)
     console.print_json(data=dict(responses.report))
 
 
@@ -69,11 +81,12 @@ def render(
 
     Args:
         dry: sound file, one channel.
-        responses: SOFA file.
+        responses: SOFA file, or a folder that `simulate` wrote.
         out: WAV file to write, never above full scale.
         trajectory: JSON of times and poses, one for each response; without it the head is still.
         headroom: decibels to full scale that the peak keeps.
     """
+    from piavas.acoustics.stream import load_responses
     from piavas.audio import read_audio, write_audio
     from piavas.listen import import_sofa
     from piavas.poses import read_trajectory
@@ -81,7 +94,7 @@ def render(
     from piavas.render import to_full_scale
 
     check_target(out, ".wav")
-    irs = import_sofa(responses)
+    irs = load_responses(responses) if responses.is_dir() else import_sofa(responses)
     sound, _ = read_audio(dry, sample_rate=irs.sample_rate, channels=1)
     way = read_trajectory(trajectory) if trajectory else None
     with about(trajectory or responses):
