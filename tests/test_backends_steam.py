@@ -30,6 +30,7 @@ from piavas.acoustics.backends.steam_scene import (
 from piavas.acoustics.backends.steam_structs import SIZES
 from piavas.acoustics.simulator import Simulator
 from piavas.errors import MissingDependencyError, SimulationError
+from piavas.files import write_json
 from piavas.scene import Directivity, Material, Scene, Source
 
 SIZE = np.array([6.0, 4.0, 3.0])
@@ -224,6 +225,15 @@ def test_newest_minor_is_found_and_contexts_are_given_back():
     created = [given[0].version for name, given in library.calls if name == "iplContextCreate"]
     assert created[-1] == 4 << 16 | 8 << 8
     assert [kind for kind, _ in library.released] == ["Context"]
+
+
+def test_record_of_the_installation_tells_the_patch(tmp_path):
+    path = tmp_path / "libphonon.so"
+    assert Phonon(Library(), path).version == "4.8"
+    write_json(tmp_path / "release.json", {"version": "4.8.1"})
+    assert Phonon(Library(), path).version == "4.8.1"
+    write_json(tmp_path / "release.json", {"version": "4.9.0"})
+    assert Phonon(Library(), path).version == "4.8"
 
 
 @pytest.mark.parametrize("newest", [7, -1])

@@ -38,8 +38,9 @@ from piavas.acoustics.backends.steam_structs import (
     StaticMeshSettings,
 )
 from piavas.errors import MissingDependencyError, SimulationError
+from piavas.files import read_json
 from piavas.install import data_folder
-from piavas.install_steam import FOLDER
+from piavas.install_steam import FOLDER, RECORD
 
 VARIABLE = "PIAVAS_STEAM_AUDIO"
 """Environment variable that names the library, or a folder that it lies in."""
@@ -184,8 +185,13 @@ class Phonon:
 
     @property
     def version(self) -> str:
-        """Major and minor; the library tells no more."""
-        return f"{MAJOR}.{self.minor}"
+        """Major and minor, all that the library tells; to the patch where it was installed here."""
+        told = f"{MAJOR}.{self.minor}"
+        record = self.path.with_name(RECORD) if self.path else None
+        if record is None or not record.is_file():
+            return told
+        known = str(read_json(record, error=MissingDependencyError).get("version", ""))
+        return known if known.startswith(told + ".") else told
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._library, f"ipl{name}")
