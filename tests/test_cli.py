@@ -142,6 +142,18 @@ def test_evaluate_clips_with_a_model(folder, tmp_path, capsys):
         assert text in page
 
 
+def test_evaluate_records_a_protocol_file(folder, tmp_path):
+    facts = {"protocol": "RWAVS-Gen", "protocol_hash": "0123", "train": 3}
+    (tmp_path / "protocol.json").write_text(json.dumps(facts))
+    args = ["evaluate", str(folder / "clips"), "--out", str(tmp_path / "e"), "--no-baselines"]
+    assert main([*args, "--protocol", str(tmp_path / "protocol.json")]) == 0
+    meta = Table.load(tmp_path / "e" / "table.json").meta
+    assert meta["protocol"] == "RWAVS-Gen"
+    assert meta["protocol_facts"] == {"protocol_hash": "0123", "train": 3}
+    (tmp_path / "protocol.json").write_text("[]")
+    assert main([*args, "--protocol", str(tmp_path / "protocol.json")]) == 2
+
+
 def test_evaluate_clips_without_a_model_judges_physics_alone(folder, tmp_path):
     args = ["evaluate", str(folder / "clips"), "--out", str(tmp_path), "--family", "avnerf"]
     assert main([*args, "--split", "all", "--no-baselines"]) == 0

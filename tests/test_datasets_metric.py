@@ -142,6 +142,8 @@ def test_a_copy_of_unknown_unit_becomes_a_capture_in_metres(recording, tmp_path,
     assert "m a unit from 1 video" in told["metres"]["office"]
     fit = json.loads((tmp_path / "sets" / "metric.json").read_text())["1"]
     assert fit["scale"] == pytest.approx(1 / 0.137, rel=0.005)
+    drawn = (tmp_path / "sets" / "metric-1.svg").read_text()
+    assert "delay of the direct sound, ms" in drawn and "m a unit" in drawn
     capture = load_capture(tmp_path / "sets" / "office")
     assert capture.metric
     (heard,) = capture.recordings

@@ -69,6 +69,7 @@ def try_clips(
     steps: int = 4,
     seed: int = 0,
     protocol: str = "",
+    meta: Mapping[str, Any] | None = None,
     baselines: bool = True,
 ) -> Trial:
     """Evaluate the clips of one split: physics alone, refined, and the energy baselines.
@@ -82,6 +83,7 @@ def try_clips(
         steps: of the solver.
         seed: of the bootstrap.
         protocol: for the record.
+        meta: more for the record, such as the hash of the protocol.
         baselines: also evaluate these.
 
     Raises:
@@ -95,7 +97,7 @@ def try_clips(
         "seed": seed,
         "protocol": protocol,
         "groups": {clip.name: clip.environment or "all" for clip in tests},
-        "meta": {"split": split, "left_out": dict(clips.broken)},
+        "meta": {"split": split, "left_out": dict(clips.broken), **(meta or {})},
     }
     physics = {clip.name: clip.x_sim for clip in tests}
     refined: dict[str, Audio] = {}

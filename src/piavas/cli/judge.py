@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 
 from piavas.cli.training import Device, check_device
-from piavas.errors import PiavasError
+from piavas.errors import DataError, PiavasError
 
 if TYPE_CHECKING:
     from piavas.evaluate import Comparison, Table
@@ -57,11 +57,13 @@ def evaluate(
         steps: of the solver.
         device: where the network runs.
         baselines: also evaluate the energy baselines, learnt from the training clips.
-        protocol: for the record, e.g. "RWAVS-Gen".
+        protocol: for the record: a name such as "RWAVS-Gen", or the protocol.json that
+            `piavas import rwavs` wrote.
         seed: of the confidence intervals.
         skip_broken: leave out clips that cannot be read, and count them.
         json: print JSON for scripts.
     """
+    record = _record(protocol)
     if recordings is None:
         if against is not None:
             raise PiavasError(
@@ -72,7 +74,7 @@ def evaluate(
         how = {"solver": solver, "steps": steps, "split": split, "baselines": baselines}
         result, page = _of_clips(
             _open_clips(predictions, skip_broken), _open_model(model, device), scene,
-            family=family, seed=seed, protocol=protocol, **how,
+            family=family, seed=seed, **record, **how,
         )  # fmt: skip
     else:
         if model is not None:
@@ -80,9 +82,21 @@ def evaluate(
                 "refines clips", field="model", mend="give a folder of clips without --recordings"
             )
         result, page = _of_folders(
-            predictions, recordings, against, family=family, seed=seed, protocol=protocol
+            predictions, recordings, against, family=family, seed=seed, **record
         )
     _write(result, page, out, json)
+
+
+def _record(protocol: str) -> dict[str, Any]:
+    """Name and facts of a protocol, which may be a file."""
+    from piavas.files import read_json
+
+    if not protocol.endswith(".json"):
+        return {"protocol": protocol}
+    facts = read_json(protocol)
+    if not isinstance(facts, dict) or "protocol" not in facts:
+        raise DataError("names no protocol", file=protocol, mend="give what piavas import wrote")
+    return {"protocol": str(facts.pop("protocol")), "meta": {"protocol_facts": facts}}
 
 
 def _open_clips(folder: Path, skip_broken: bool) -> ClipSet:

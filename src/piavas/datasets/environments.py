@@ -15,11 +15,12 @@ from piavas.capture import write_nerfstudio
 from piavas.datasets import protocols
 from piavas.datasets.alignment import Alignment, clip_names, to_capture
 from piavas.datasets.metric import MetricFit, fit_metric
+from piavas.datasets.metric_plot import plot_metric
 from piavas.datasets.protocols import Protocol
 from piavas.datasets.rwavs import RATE, Video, list_videos, load_rwavs
 from piavas.datasets.similarity import Similarity
 from piavas.errors import DataError, PiavasError
-from piavas.files import write_json
+from piavas.files import atomic, write_json
 from piavas.progress import track
 
 Name = Literal["rwavs", "rwavs-gen"]
@@ -170,7 +171,7 @@ def write_environments(
         videos: all that take part.
         protocol: whose splits the poses get.
         alignment: moves each video into its environment's world.
-        fits: of the unit, written to `metric.json`.
+        fits: of the unit, written to `metric.json` and drawn in `metric-1.svg`, ...
         facts: more for `protocol.json`.
 
     Returns:
@@ -193,5 +194,8 @@ def write_environments(
         alignment.save(out / ALIGNMENT)
     if fits:
         write_json(out / METRIC, {str(n): fit.to_json() for n, fit in fits.items()})
+        for number, fit in fits.items():
+            with atomic(out / f"metric-{number}.svg") as part:
+                plot_metric(fit, dark=False).savefig(part)
     write_json(out / PROTOCOL, {**protocol.to_json(), **(facts or {})})
     return folders
