@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from piavas.datasets.metric import AGREES, MetricFit
 from piavas.plot.style import Plot, grid, themed
@@ -32,10 +33,15 @@ def plot_metric(fit: MetricFit, *, speed: float = 343.2, dark: bool | None = Non
         heights = fit.gain_db - 20 * np.log10(np.maximum(fit.scale * far[1:], 1e-6))
         right.semilogx(far[1:], heights, color=theme.accent, label="1/r")
         right.set(ylabel="level of the direct sound, dB", xlabel="distance, units")
+        right.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        right.xaxis.set_major_formatter("{x:g}")
+        right.xaxis.set_minor_formatter(NullFormatter())
         right.set_xlim(0.8 * fit.distances.min(), 1.2 * fit.distances.max())
         for ax, values in ((left, 1e3 * fit.delays), (right, fit.levels)):
             ax.plot(fit.distances[good], values[good], ".", color=theme.ink, label="poses")
-            ax.plot(fit.distances[~good], values[~good], "x", color=theme.calm, label="outliers")
+            if not good.all():
+                odd = fit.distances[~good], values[~good]
+                ax.plot(*odd, "x", color=theme.calm, label="outliers")
             ax.legend(frameon=False, fontsize=8)
             grid(ax, theme)
         heights = heights[far[1:] > 0.8 * fit.distances.min()]
