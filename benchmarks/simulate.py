@@ -1,7 +1,7 @@
 """CPU time, peak memory and error of binaural responses in a furnished two-room apartment.
 
 python benchmarks/simulate.py [--quick] [--meshes apt5k apt50k] [--listeners 1 20 1000]
-                              [--rays 1024 4096] [--backends native steam-audio] [--orders 3]
+                              [--rays auto 4096] [--diffraction 1 0] [--peers steam-audio]
 
 One JSON object a line. CPU time is of all threads; every measurement has a process of its own, so
 that peak memory is its own too, and compiles its kernels on another room before it is timed. Errors
@@ -20,14 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from piavas.acoustics import Simulator
-from piavas.acoustics.ambisonics import to_head
-from piavas.acoustics.early import early
-from piavas.acoustics.field import ready, trace_field
+from piavas.acoustics.backends import BACKENDS
+from piavas.acoustics.field import ready
+from piavas.acoustics.hearing import Pairs
 from piavas.acoustics.late import ear_noise, late_ears
 from piavas.acoustics.receivers import ear_classes
 from piavas.errors import PiavasError
@@ -37,7 +38,7 @@ from piavas.scene import Material, Pose, Scene, Source
 
 MESHES = Path(os.environ.get("PIAVAS_SHARED", "../shared")) / "data" / "bench_meshes"
 SOURCE = (1.5, 2.0, 1.5)
-RATE, SECONDS = 48_000, 1.0
+RATE, SECONDS, ORDER = 48_000, 1.0, 3
 BANDS = (250.0, 500.0, 1000.0, 2000.0, 4000.0)
 CLEAR = 0.25  # metres that heads keep from surfaces
 STAGE = 50_000  # rays of the reference traced at a time
@@ -70,39 +71,24 @@ def heads(scene: Scene, count: int) -> np.ndarray:
 def reference(simulator: Simulator, scene: Scene, poses: np.ndarray, rays: int) -> np.ndarray:
     """Responses `[l, 2, time]` of `rays` rays, traced by the stage and averaged as echograms."""
     stages = max(1, rays // STAGE)
-    source, room = Source(np.array(SOURCE)), ready(scene)
-    grams, field = 0.0, None
+    hearing = simulator.prepare(ready(scene), Pairs.of([Source(np.array(SOURCE))], poses))
+    how, head = hearing.how, hearing.listener.hrtf
+    classes, grams = ear_classes(head), 0.0
     for stage in range(stages):
-        field = trace_field(
-            room,
-            source,
-            rays=rays // stages,
-            ways=simulator.ways,
-            reach=SECONDS * simulator.speed,
-            seed=1000 + stage,
-        )
-        how = simulator.late_options(field)
-        listener = simulator.listener(how)
+        other = replace(hearing, simulator=replace(simulator, seed=1000 + stage))
+        field = other.field(hearing.groups[0], rays // stages)
         hits = field.hits(field.balls(poses[:, :3, 3]))
-        classes = ear_classes(listener.hrtf)
         grams = grams + np.stack(
             [how.echogram(h, field.arrivals, p, classes) for h, p in zip(hits, poses, strict=True)]
         )
-    noise = ear_noise(listener.hrtf, how.length, how.sample_rate, simulator.seed)
-    paths, out = field.paths(poses[:, :3, 3]), []
-    for i, pose in enumerate(poses):
-        mine = paths.of(i)
-        response = early(
-            mine,
-            to_head(pose, -mine.arrival),
-            listener.receiver,
-            air_db=simulator.air_db,
-            speed=simulator.speed,
-            sample_rate=how.sample_rate,
-            length=how.length,
-        )
-        out.append(response + late_ears(grams[i] / stages, noise, how.sample_rate, how.length))
-    return np.stack(out)
+    noise = ear_noise(head, how.length, how.sample_rate, how.seed)
+    paths = field.paths(poses[:, :3, 3]).split(len(poses))
+    return np.stack(
+        [
+            hearing.early(way, pose) + late_ears(gram / stages, noise, how.sample_rate, how.length)
+            for way, pose, gram in zip(paths, poses, grams, strict=True)
+        ]
+    )
 
 
 def errors(samples: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -136,7 +122,8 @@ def measure(task: dict) -> dict:
         rays=task["rays"],
         duration=SECONDS,
         sample_rate=RATE,
-        specular_order=task["order"],
+        specular_order=ORDER,
+        diffraction_order=task["diffraction"],
     )
     simulator(Scene.shoebox((5, 4, 3), absorption=0.2, scattering=0.1), (1, 1, 1), [(4, 2, 1)] * 2)
     clock, start = time.perf_counter(), time.process_time()
@@ -181,19 +168,19 @@ def _child(task: dict) -> dict:
     )
     if run.returncode:
         return {**task, "failed": run.stderr.strip().splitlines()[-1:]}
-    return json.loads(run.stdout.splitlines()[-1])
+    return dict(json.loads(run.stdout.splitlines()[-1]))
 
 
 def tasks(options: argparse.Namespace) -> list[dict]:
     """Every configuration asked for."""
     return [
-        {"mesh": mesh, "listeners": count, "backend": backend, "order": order, "rays": rays}
+        {"mesh": mesh, "listeners": count, "backend": name, "diffraction": bent, "rays": rays}
         for mesh in options.meshes
-        for backend in options.backends
-        for order in options.orders
+        for name in ("native", *options.peers)
+        for bent in (options.diffraction if name == "native" else [0])
         for count in options.listeners
-        for rays in (options.rays if backend == "native" else options.rays[:1])
-        if backend == "native" or count <= 20
+        for rays in (options.rays if name == "native" else [8192])
+        if name == "native" or count <= 20
     ]
 
 
@@ -203,9 +190,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="less of everything, in a minute")
     parser.add_argument("--meshes", nargs="+", default=["apt5k", "apt50k"])
     parser.add_argument("--listeners", nargs="+", type=int, default=[1, 20, 1000])
-    parser.add_argument("--rays", nargs="+", default=["auto", 4096])
-    parser.add_argument("--orders", nargs="+", type=int, default=[3])
-    parser.add_argument("--backends", nargs="+", default=["native"])
+    parser.add_argument("--rays", nargs="+", default=["auto"])
+    parser.add_argument("--diffraction", nargs="+", type=int, default=[1, 0])
+    parser.add_argument("--peers", nargs="*", default=[], choices=BACKENDS[1:])
     parser.add_argument("--reference-rays", type=int, default=1_000_000)
     parser.add_argument("--reference-heads", type=int, default=16)
     parser.add_argument("--task", help=argparse.SUPPRESS)
@@ -217,21 +204,23 @@ def main() -> None:
             sys.exit(str(problem))
         return
     if options.quick:
-        options.meshes, options.listeners, options.rays = ["apt50k"], [1, 100], options.rays[:1]
+        options.meshes, options.listeners, options.diffraction = ["apt50k"], [1, 100], [1]
         options.reference_rays, options.reference_heads = 200_000, 4
     options.rays = [r if r == "auto" else int(r) for r in options.rays]
     with tempfile.TemporaryDirectory() as folder:
-        for order in options.orders:
-            for mesh in options.meshes:
+        for mesh in options.meshes:
+            for bent in options.diffraction:
                 scene = apartment(mesh)
-                simulator = Simulator(duration=SECONDS, specular_order=order)
+                simulator = Simulator(
+                    duration=SECONDS, specular_order=ORDER, diffraction_order=bent
+                )
                 poses = heads(scene, options.reference_heads)
-                path = Path(folder) / f"{mesh}-{order}.npy"
-                np.save(path, reference(simulator, scene, poses, options.reference_rays))
+                truth = reference(simulator, scene, poses, options.reference_rays)
+                np.save(f"{folder}/{mesh}-{bent}.npy", truth)
         for task in tasks(options):
-            truth = f"{folder}/{task['mesh']}-{task['order']}.npy"
-            native = {"truth": truth} if task["backend"] == "native" else {}
-            print(json.dumps(_child(task | native)), flush=True)
+            truth = f"{folder}/{task['mesh']}-{task['diffraction']}.npy"
+            known = {"truth": truth} if task["backend"] == "native" else {}
+            print(json.dumps(_child(task | known)), flush=True)
     speed = bare_rays(apartment(options.meshes[-1]))
     print(json.dumps({"mesh": options.meshes[-1], "ray_mray_per_cpu_s": round(speed, 2)}))
 

@@ -90,10 +90,13 @@ class Field:
         """The late sound that passes each listener."""
         return gather(self.segments, places)
 
-    def reaching(self, heads: NDArray[np.float64]) -> list[Reaching]:
-        """What reaches each of `heads` `[l, 3]`."""
-        paths, hits = self.paths(heads), self.hits(self.balls(heads))
-        return [Reaching(paths.of(i), hit, self.arrivals) for i, hit in enumerate(hits)]
+    def reaching(
+        self, heads: NDArray[np.float64], paths: list[Paths] | None = None
+    ) -> list[Reaching]:
+        """What reaches each of `heads` `[l, 3]`; along `paths`, where they are at hand."""
+        found = paths or self.paths(heads).split(len(heads))
+        hits = self.hits(self.balls(heads))
+        return [Reaching(p, h, self.arrivals) for p, h in zip(found, hits, strict=True)]
 
     def report(self) -> dict[str, Any]:
         """What was traced, as plain JSON values."""
@@ -133,17 +136,16 @@ class ReversedField:
         segments = self.field.segments
         return np.ascontiguousarray(segments.launch[segments.ray].T)
 
-    def reaching(self, sources: list[Source]) -> list[Reaching]:
-        """What reaches the head from each of `sources`."""
+    def reaching(self, sources: list[Source], paths: list[Paths] | None = None) -> list[Reaching]:
+        """What reaches the head from each of `sources`; along `paths`, where they are at hand."""
         field, segments = self.field, self.field.segments
         batch = segments.batch[segments.ray]
         out = []
         places = np.stack([source.position for source in sources])
-        reversed_paths = field.paths(places).backwards(sources)
-        for i, hits in enumerate(field.hits(field.balls(places))):
-            source, paths = sources[i], reversed_paths.of(i)
+        found = paths or field.paths(places).backwards(sources).split(len(sources))
+        for source, way, hits in zip(sources, found, field.hits(field.balls(places)), strict=True):
             if source.directivity is None:
-                out.append(Reaching(paths, hits, Arrivals(segments.energy, self._toward, batch)))
+                out.append(Reaching(way, hits, Arrivals(segments.energy, self._toward, batch)))
                 continue
             some = hits.segment
             energy = segments.energy[some] * source.energy(-segments.direction[some])
@@ -151,7 +153,7 @@ class ReversedField:
                 energy.astype(np.float32), np.ascontiguousarray(self._toward[:, some]), batch[some]
             )
             mine = replace(hits, segment=np.arange(len(some), dtype=np.int32))
-            out.append(Reaching(paths, mine, arrivals))
+            out.append(Reaching(way, mine, arrivals))
         return out
 
 

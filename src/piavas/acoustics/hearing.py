@@ -13,6 +13,7 @@ from piavas.acoustics.ambisonics import to_head
 from piavas.acoustics.confidence import Confidence, energies
 from piavas.acoustics.early import early
 from piavas.acoustics.field import Field, Reaching, ReversedField
+from piavas.acoustics.paths import Paths
 from piavas.acoustics.room import Room
 from piavas.errors import SimulationError
 from piavas.scene import Source
@@ -211,8 +212,11 @@ class Hearing:
             return options.shoot(self.room, origin, reach=self.reach, rays=int(asked))
         probed = Group(group.rows[:: max(1, len(group.rows) // PROBED)][:PROBED], group.reverse)
         field = options.shoot(self.room, origin, reach=self.reach, rays=PILOT)
+        reaching = self._reaching(field, probed)
         for stage in (1, 2):
-            excess = self.confidence(field, probed).excess(options.t30_error, options.level_error)
+            excess = self._confidence(field, reaching).excess(
+                options.t30_error, options.level_error
+            )
             wanted = min(int(MARGIN * excess * field.segments.rays), MOST_RAYS)
             if excess <= 1 or wanted <= field.segments.rays:
                 break
@@ -220,11 +224,9 @@ class Hearing:
             field = field.joined(
                 options.shoot(self.room, origin, reach=self.reach, rays=more, stage=stage).segments
             )
+            # The discrete paths of the pilot do for the errors.
+            reaching = self._reaching(field, probed, [one.paths for one in reaching])
         return field
-
-    def confidence(self, field: Field, group: Group) -> Confidence:
-        """The errors of `group` with the rays of `field`."""
-        return self._confidence(field, self._reaching(field, group))
 
     def hear(self, field: Field, piece: Group) -> Heard:
         """The responses of `piece`."""
@@ -234,10 +236,13 @@ class Hearing:
             samples[i] = self._response(reaching[i], self.pairs.poses[row])
         return Heard(piece.rows, samples, self._confidence(field, reaching))
 
-    def _reaching(self, field: Field, group: Group) -> list[Reaching]:
+    def _reaching(
+        self, field: Field, group: Group, paths: list[Paths] | None = None
+    ) -> list[Reaching]:
         if group.reverse:
-            return ReversedField(field).reaching([self.pairs.sources[i] for i in group.rows])
-        return field.reaching(self.pairs.poses[group.rows, :3, 3])
+            sources = [self.pairs.sources[i] for i in group.rows]
+            return ReversedField(field).reaching(sources, paths)
+        return field.reaching(self.pairs.poses[group.rows, :3, 3], paths)
 
     def _confidence(self, field: Field, reaching: list[Reaching]) -> Confidence:
         how, share = self.how, field.segments.share
@@ -246,9 +251,10 @@ class Hearing:
             for one in reaching
         )
 
-    def _response(self, reaching: Reaching, pose: NDArray[np.float64]) -> NDArray[np.float32]:
-        paths, how = reaching.paths, self.how
-        response = early(
+    def early(self, paths: Paths, pose: NDArray[np.float64]) -> NDArray[np.float32]:
+        """What `paths` bring to a head at `pose` `[4, 4]`, `[channel, time]`."""
+        how = self.how
+        return early(
             paths,
             to_head(pose, -paths.arrival),
             self.listener.receiver,
@@ -257,4 +263,7 @@ class Hearing:
             sample_rate=how.sample_rate,
             length=how.length,
         )
-        return response + self.listener.late(reaching.hits, reaching.arrivals, pose)
+
+    def _response(self, reaching: Reaching, pose: NDArray[np.float64]) -> NDArray[np.float32]:
+        late = self.listener.late(reaching.hits, reaching.arrivals, pose)
+        return self.early(reaching.paths, pose) + late

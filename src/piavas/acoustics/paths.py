@@ -83,6 +83,10 @@ class Paths:
         low, high = np.searchsorted(self.listener, [listener, listener + 1])
         return self.take(slice(low, high))
 
+    def split(self, listeners: int) -> list[Paths]:
+        """The paths of each of `listeners`."""
+        return [self.of(i) for i in range(listeners)]
+
     def backwards(self, sources: list[Source]) -> Paths:
         """These paths of an omnidirectional source, run from their listeners, `sources`, to it.
 
