@@ -14,7 +14,7 @@ from piavas.acoustics.backends.decode import from_n3d, to_ears, turned
 from piavas.acoustics.hrtf import rigid_sphere
 from piavas.acoustics.simulator import Simulator
 from piavas.errors import MissingDependencyError, SimulationError
-from piavas.scene import ImpulseResponses, Pose, Scene
+from piavas.scene import Directivity, ImpulseResponses, Pose, Scene
 
 C = 343.0
 SIZE = (6.0, 4.0, 3.0)
@@ -131,6 +131,13 @@ def test_leaks_are_refused_or_warned_of(simulator):
     open_box = replace(LIVE, faces=LIVE.faces[keep], face_material=LIVE.face_material[keep])
     with pytest.raises(SimulationError, match="escape"):
         simulator(open_box, SOURCE, HEADS[:1])
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_directional_microphones_are_refused(backend):
+    simulator = Simulator(backend, output="mono", microphone=Directivity(0.5))
+    with pytest.raises(SimulationError, match="directional microphones"):
+        simulator(LIVE, SOURCE, HEADS)
 
 
 def test_unknown_engine_is_named():

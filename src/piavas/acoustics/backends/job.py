@@ -116,6 +116,12 @@ def simulate(
         SimulationError: as the native engine, and what this one cannot do.
     """
     started = time.process_time()
+    if simulator.microphone is not None:
+        raise SimulationError(
+            f"{simulator.backend} has no directional microphones",
+            field="microphone",
+            mend="leave it out, or choose the native backend",
+        )
     run = engine(simulator.backend)
     room = ready(scene)
     simulator._check_places(room, source, poses)
