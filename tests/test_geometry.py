@@ -10,6 +10,7 @@ from conftest import shared
 from piavas.capture import load_capture
 from piavas.errors import GeometryError
 from piavas.geometry import load_mesh, reconstruct, save_mesh
+from piavas.geometry.depth.source import Sensor
 from piavas.geometry.frame import manhattan_yaw
 from piavas.geometry.report import volume
 from piavas.geometry.surface import simplify
@@ -97,7 +98,7 @@ def test_furniture_is_kept_and_solid(mesh):
 def test_a_turned_room_is_found_turned(tmp_path):
     folder = photograph(tmp_path, two_rooms(), walk(24), turn=17.0)
     capture = load_capture(folder)
-    assert np.degrees(manhattan_yaw(load_views(capture))) == pytest.approx(17.0, abs=0.15)
+    assert np.degrees(manhattan_yaw(load_views(capture, Sensor()))) == pytest.approx(17.0, abs=0.15)
     mesh = reconstruct(capture)
     assert mesh.report["leak"] == 0
     assert mesh.report["volume"] == pytest.approx(two_rooms().volume, rel=0.05)

@@ -42,22 +42,31 @@ def twin(
 
 
 def reconstruct(
-    capture: tyro.conf.Positional[Path], out: Path, voxel: float = 0.05, triangles: int = 20_000
+    capture: tyro.conf.Positional[Path],
+    out: Path,
+    depth: Literal["sensor", "stereo"] = "sensor",
+    metres: float | None = None,
+    voxel: float = 0.05,
+    triangles: int = 20_000,
 ) -> None:
-    """Images with depth to a closed mesh of the air in the room.
+    """Images to a closed mesh of the air in the room.
 
     Args:
         capture: folder in any supported layout.
         out: mesh file to write, e.g. room/mesh.ply.
+        depth: "sensor" takes the capture's depth images, "stereo" matches its colour images.
+        metres: that one unit of the capture's lengths is, where they are only up to scale.
         voxel: metres.
         triangles: budget of the mesh.
     """
-    from piavas.capture import load_capture
+    from piavas.capture import load_capture, rescale
     from piavas.geometry import reconstruct as run
     from piavas.geometry import save_mesh
 
     check_target(out, ".ply")
-    mesh = run(load_capture(capture), voxel=voxel, triangles=triangles)
+    found = load_capture(capture)
+    found = found if metres is None else rescale(found, metres)
+    mesh = run(found, depth=depth, voxel=voxel, triangles=triangles)
     save_mesh(mesh, out)
     console.print_json(data=dict(mesh.report))
 

@@ -15,6 +15,7 @@ import numpy as np
 from piavas.capture import Capture
 from piavas.errors import GeometryError
 from piavas.geometry.air import carve
+from piavas.geometry.depth import DepthSource, make_depth_source
 from piavas.geometry.frame import bounding_box, manhattan_yaw
 from piavas.geometry.fusion import fuse
 from piavas.geometry.report import area_by_origin, face_origin, leak, volume
@@ -40,6 +41,7 @@ class _Clock(dict[str, float]):
 def reconstruct(
     capture: Capture,
     *,
+    depth: str | DepthSource = "sensor",
     voxel: float = 0.05,
     triangles: int = 20_000,
     max_frames: int | None = None,
@@ -48,18 +50,21 @@ def reconstruct(
     """A closed mesh of the air that the cameras stood in.
 
     Args:
-        capture: with depth for every frame.
+        capture: with depth for every frame, or images that overlap for `depth="stereo"`.
+        depth: "sensor", "stereo", or any `DepthSource`.
         voxel: metres of the grid.
         triangles: most that the mesh may have.
         max_frames: thin the frames to so many.
         seed: of the rays that look for leaks.
 
     Returns:
-        the mesh; `report` holds frames, voxel, triangles, area by origin in m², volume in m³,
-        leak (share of rays from the cameras that escape), planes, ceilings, yaw, seconds by step.
+        the mesh; `report` holds depth source, frames, voxel, triangles, area by origin in m²,
+        volume in m³, leak (share of rays from the cameras that escape), planes, ceilings, yaw,
+        seconds by step.
 
     Raises:
-        GeometryError: no depth, too few frames, no closed air, or options out of range.
+        GeometryError: no depth, too few frames, no closed air, lengths that are no metres, or
+            options out of range.
     """
     if not 0.01 <= voxel <= 0.5:
         raise GeometryError(f"{voxel!r} m is no voxel", field="voxel", mend="give 0.01 to 0.5 m")
@@ -67,9 +72,17 @@ def reconstruct(
         raise GeometryError(
             f"{triangles} are too few", field="triangles", mend=f"give at least {LEAST_TRIANGLES}"
         )
+    if not capture.metric:
+        raise GeometryError(
+            "its lengths are no metres",
+            file=capture.root,
+            field="metric",
+            mend="scale it with `piavas.capture.rescale` by a known length or camera height",
+        )
+    source = make_depth_source(depth) if isinstance(depth, str) else depth
     clock = _Clock()
     with clock("read"):
-        views = load_views(capture, max_frames)
+        views = load_views(capture, source, max_frames)
     with clock("fuse"):
         box = bounding_box(views, voxel, manhattan_yaw(views))
         fused = fuse(views, box)
@@ -86,6 +99,7 @@ def reconstruct(
         origin = face_origin(vertices, faces, fused, air, shell.planes, box)
         world = box.to_world(vertices)
         report = {
+            "depth": source.name,
             "frames": len(views),
             "voxel": voxel,
             "triangles": len(faces),

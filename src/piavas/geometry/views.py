@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from piavas.capture import Capture
 from piavas.capture.types import Frame
 from piavas.errors import CaptureError, GeometryError
+from piavas.geometry.depth.source import DepthSource
 from piavas.progress import track
 
 F32 = NDArray[np.float32]
@@ -48,26 +49,26 @@ class View:
         return np.stack([x, -y, -z], axis=1) @ self.pose[:3, :3].T + self.pose[:3, 3]
 
 
-def load_views(capture: Capture, max_frames: int | None = None) -> list[View]:
-    """The frames of `capture` with usable depth, evenly thinned to `max_frames`.
+def load_views(capture: Capture, source: DepthSource, max_frames: int | None = None) -> list[View]:
+    """The frames of `capture` with usable depth, evenly thinned to `max_frames` before.
+
+    Args:
+        capture: metric, with poses.
+        source: of depth.
+        max_frames: None for all.
 
     Raises:
         GeometryError: no depth, or fewer than three usable frames.
     """
-    if not capture.has_depth:
-        raise GeometryError(
-            "has frames without depth",
-            file=capture.root,
-            field="depth",
-            mend="give depth images; reconstruction from colour alone is not built yet",
-        )
-    frames = list(capture.frames)
+    frames = capture.frames
     if max_frames is not None and len(frames) > max_frames:
-        frames = [frames[i] for i in np.linspace(0, len(frames) - 1, max_frames).astype(int)]
-    views = [view for frame in track(frames, "read depth") if (view := _view(frame)) is not None]
+        kept = np.linspace(0, len(frames) - 1, max_frames).astype(int)
+        capture = replace(capture, frames=tuple(frames[i] for i in kept))
+    maps = track(source.depths(capture), f"depth: {source.name}", len(capture))
+    views = [view for found in maps if (view := _view(found.frame, found.depth)) is not None]
     if len(views) < FEWEST:
         raise GeometryError(
-            f"{len(views)} of {len(frames)} frames have usable depth",
+            f"{len(views)} of {len(capture)} frames have usable depth",
             file=capture.root,
             field="depth",
             mend=f"give at least {FEWEST} frames with depth between 0 and {FARTHEST:g} m",
@@ -75,8 +76,7 @@ def load_views(capture: Capture, max_frames: int | None = None) -> list[View]:
     return views
 
 
-def _view(frame: Frame) -> View | None:
-    depth = frame.depth()
+def _view(frame: Frame, depth: F32) -> View | None:
     camera = frame.intrinsics
     if depth.shape != (camera.height, camera.width):
         raise CaptureError(

@@ -1,0 +1,5 @@
+"""Where depth comes from: a sensor, stereo between the images, a network, or splats."""
+
+from piavas.geometry.depth.source import DepthMap, DepthSource, make_depth_source
+
+__all__ = ["DepthMap", "DepthSource", "make_depth_source"]

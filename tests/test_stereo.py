@@ -1,0 +1,159 @@
+"""Depth from colour against drawn planes of known place; scale; distances to meshes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from piavas.capture import Capture, load_capture, metres_from_length, rescale, write_nerfstudio
+from piavas.capture.types import Frame, Intrinsics
+from piavas.errors import CaptureError, GeometryError
+from piavas.geometry import reconstruct
+from piavas.geometry.compare import agreement, point_to_mesh, sample_surface
+from piavas.geometry.depth.neighbours import neighbours
+from piavas.geometry.depth.stereo import Stereo
+from piavas.scene import Mesh, Pose, Scene
+
+WIDTH, HEIGHT, FOCAL = 160, 120, 110.0
+WALL, FLOOR = 3.0, -1.2  # metres: y of a wall ahead, z of a floor
+BLANK = 1.0  # metres of x beyond which wall and floor are one even grey
+
+
+def paint(x, y, seed):
+    """Grey values of a pattern with detail from decimetres to centimetres."""
+    generator = np.random.default_rng(seed)
+    value = np.zeros_like(x)
+    for size in (0.6, 0.25, 0.1, 0.05):
+        kx, ky, phase = generator.normal(size=(3, 6))
+        for a, b, c in zip(kx, ky, phase, strict=True):
+            value += np.sin((a * x + b * y) * 2 / size + 6 * c) * size**0.5
+    return 120 + 45 * value
+
+
+def draw(pose, camera):
+    """Image and z-depth of a wall and a floor."""
+    v, u = np.mgrid[0 : camera.height, 0 : camera.width]
+    ray = np.stack(
+        [(u - camera.cx) / camera.fx, -(v - camera.cy) / camera.fy, -np.ones(u.shape)], -1
+    )
+    way, eye = ray @ pose[:3, :3].T, pose[:3, 3]
+    with np.errstate(divide="ignore"):
+        wall, floor = (WALL - eye[1]) / way[..., 1], (FLOOR - eye[2]) / way[..., 2]
+    wall, floor = (np.where(d > 0, d, np.inf) for d in (wall, floor))
+    depth = np.minimum(wall, floor)
+    at = eye + depth[..., None] * way
+    grey = np.where(
+        wall < floor, paint(at[..., 0], at[..., 2], 1), paint(at[..., 0], at[..., 1], 2)
+    )
+    return np.where(at[..., 0] > BLANK, 150, grey), depth
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    camera = Intrinsics(WIDTH, HEIGHT, FOCAL, FOCAL, WIDTH / 2 - 0.5, HEIGHT / 2 - 0.5)
+    frames, truth = [], {}
+    for i in range(5):
+        pose = Pose.at((-0.5 + 0.25 * i, 0.05 * i, 0.02 * i), yaw=94 - 2 * i, pitch=-12).matrix
+        grey, depth = draw(pose, camera)
+        path = folder / f"{i}.png"
+        cv2.imwrite(str(path), np.repeat(np.clip(grey, 0, 255)[..., None], 3, 2).astype(np.uint8))
+        frames.append(Frame(path, camera, pose))
+        truth[path.name] = depth
+    write_nerfstudio(folder, frames)
+    return load_capture(folder), truth
+
+
+def test_stereo_finds_planes_and_leaves_the_blank_empty(drawn):
+    capture, truth = drawn
+    errors, blank, cover = [], [], []
+    for found in Stereo(width=WIDTH).depths(capture):
+        depth = truth[found.frame.image_path.name]
+        # Distances along x of what the pixels see.
+        u = np.arange(WIDTH)[None] - found.frame.intrinsics.cx
+        side = (np.stack([u / FOCAL * depth, -depth], -1) @ found.frame.pose[:1, [0, 2]].T)[..., 0]
+        side = side + found.frame.pose[0, 3]
+        known = found.depth > 0
+        errors.append((np.abs(found.depth - depth) / depth)[known])
+        blank.append(known[side > BLANK + 0.3])
+        cover.append(known[side < BLANK - 0.3])
+    errors = np.concatenate(errors)
+    assert np.median(errors) < 0.006
+    assert np.mean(errors > 0.05) < 0.02
+    assert np.concatenate(cover).mean() > 0.6
+    assert np.concatenate(blank).mean() < 0.005
+
+
+def test_stereo_is_the_same_for_the_same_seed(drawn):
+    capture = replace(drawn[0], frames=drawn[0].frames[:3])
+    one, two = ([m.depth for m in Stereo(width=80, rounds=1).depths(capture)] for _ in range(2))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_neighbours_see_the_same_from_a_step_apart(drawn):
+    frame = drawn[0].frames[0]
+    poses = [
+        Pose.at((0, 0, 0), yaw=90),
+        Pose.at((0.3, 0, 0), yaw=90),  # a step aside
+        Pose.at((0, 0, 0), yaw=90),  # no baseline
+        Pose.at((0.3, 0, 0), yaw=-90),  # looks away
+        Pose.at((2.5, 1.5, 0), yaw=180),  # the same place, seen from the side
+    ]
+    frames = tuple(replace(frame, pose=pose.matrix) for pose in poses)
+    assert neighbours(frames, 4)[0] == [1]
+
+
+def test_images_that_do_not_overlap_are_refused(drawn):
+    capture = drawn[0]
+    turned = tuple(
+        replace(frame, pose=Pose.at((0, 0, 0), yaw=120 * i).matrix)
+        for i, frame in enumerate(capture.frames[:3])
+    )
+    with pytest.raises(GeometryError, match="overlap"):
+        next(Stereo().depths(replace(capture, frames=turned)))
+
+
+def test_lengths_up_to_scale_are_refused_until_someone_tells_the_scale(drawn):
+    capture: Capture = replace(drawn[0], metric=False)
+    with pytest.raises(GeometryError, match="metres") as refused:
+        reconstruct(capture, depth="stereo")
+    assert str(capture.root) in str(refused.value)
+    factor = metres_from_length((0, 0, 0), (0, 0.5, 0), 1.5)
+    assert factor == pytest.approx(3.0)
+    scaled = rescale(capture, factor)
+    assert scaled.metric
+    np.testing.assert_allclose(scaled.positions, 3 * capture.positions)
+    np.testing.assert_array_equal(scaled.frames[1].pose[:3, :3], capture.frames[1].pose[:3, :3])
+    with pytest.raises(CaptureError, match="scale"):
+        rescale(capture, 0.0)
+    with pytest.raises(CaptureError, match="length"):
+        metres_from_length((0, 0, 0), (0, 0, 0), 1.0)
+
+
+def test_an_unknown_source_of_depth_is_refused(drawn):
+    with pytest.raises(GeometryError, match="sensor, stereo"):
+        reconstruct(drawn[0], depth="guess")
+
+
+def test_distance_to_a_mesh_is_exact():
+    square = Mesh([[0, 0, 0], [2, 0, 0], [2, 1, 0], [0, 1, 0]], [[0, 1, 2], [0, 2, 3]])
+    points = np.array([[1, 0.5, 0.3], [-3, 0.5, 4], [5, 5, 0], [1, 2, 0], [1.2, 0.1, 0]], float)
+    np.testing.assert_allclose(point_to_mesh(points, square), [0.3, 5, 5, 1, 0], atol=1e-12)
+
+
+def test_a_mesh_agrees_with_itself_and_not_with_a_shifted_one():
+    room = Scene.shoebox((4, 3, 2.5))
+    mesh = Mesh(room.vertices, room.faces)
+    points, _ = sample_surface(mesh, 4000)
+    seen = np.ones(len(points), bool)
+    same = agreement(mesh, mesh, seen, points)
+    assert same.accuracy < 1e-9 and same.completeness < 1e-9 and same.recall == 1
+    assert same.volume_error == pytest.approx(0, abs=1e-9)
+    larger = Mesh(room.vertices * [1.05, 1, 1], room.faces)
+    other = agreement(larger, mesh, seen, points)
+    assert other.volume_error == pytest.approx(0.05, abs=1e-6)
+    assert other.accuracy_all < 0.2
