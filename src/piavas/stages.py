@@ -51,7 +51,7 @@ class Stages:
         clock, cpu = time.perf_counter(), time.process_time()
         yield
         seconds, used = time.perf_counter() - clock, time.process_time() - cpu
-        self.costs.append(Cost(stage, seconds, used, _peak_mb()))
+        self.costs.append(Cost(stage, seconds, used, peak_mb()))
         console.print(f"    {seconds:.1f} s")
 
     @property
@@ -66,7 +66,8 @@ def _reset_peak() -> None:
         CLEAR.write_text("5")
 
 
-def _peak_mb() -> float | None:
+def peak_mb() -> float | None:
+    """Peak resident memory of this process in MB since it was last reset; None if not told."""
     if STATUS.is_file():
         for line in STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

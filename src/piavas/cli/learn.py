@@ -31,6 +31,7 @@ def train(
     preset: Preset = "paper",
     device: Device = "cpu",
     skip_broken: bool = False,
+    dry_run: bool = False,
     json: bool = False,
     training: TrainingOptions = AS_PRESET,
 ) -> None:
@@ -43,16 +44,22 @@ def train(
             "spectral" (on band energies) for minutes on a CPU.
         device: where the network runs.
         skip_broken: leave out clips that cannot be read, and count them.
+        dry_run: only say what it will cost in time, memory and disk.
         json: print JSON for scripts.
         training: what differs from the preset.
     """
     from piavas.refine import load_clips
     from piavas.refine import train as run
+    from piavas.refine.estimate import estimate_training
 
     found = load_clips(clips, skip_broken=skip_broken)
     config, network = make_configs(preset, training, found.sample_rate)
+    how: dict[str, Any] = {"model": network, "device": check_device(device)}
     with about(clips):
-        refiner = run(found, out, config, model=network, device=check_device(device))
+        if dry_run:
+            tell(vars(estimate_training(found, config, **how)), json)
+            return
+        refiner = run(found, out, config, **how)
     facts = {"model": str(out), "left_out": len(found.broken), **_learnt(refiner)}
     tell(facts, json)
 
