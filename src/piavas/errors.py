@@ -69,6 +69,10 @@ class DataError(PiavasError):
     """A data set, prediction or response file that does not hold what it should."""
 
 
+class CalibrationError(PiavasError):
+    """Recordings that cannot tell what a room is made of."""
+
+
 class MissingDependencyError(PiavasError):
     """A library or extra that this verb needs and this machine lacks."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import tyro
 
-from piavas.cli import data, export, judge, learn, listen, machine, room, sound
+from piavas.cli import data, export, fit, judge, learn, listen, machine, room, sound
 from piavas.errors import PiavasError
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -19,6 +19,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "reconstruct": room.reconstruct,
     "materials": room.materials,
     "simulate": sound.simulate,
+    "calibrate": fit.calibrate,
     "render": sound.render,
     "train": learn.train,
     "refine": learn.refine,
