@@ -148,7 +148,8 @@ def _together(fits: Mapping[int, MetricFit]) -> tuple[float, str]:
     told = f"{mean:.4g} m a unit from {len(fits)} video(s)"
     if len(fits) > 1:
         told += f", whose fits differ by {100 * spread:.1f} %"
-    if spread > 0.05:
+    off = np.abs(scales - mean)
+    if ((off > 0.05 * mean) & (off > 1.5 * widths)).any():
         names = ", ".join(f"{n}: {fit.scale:.3g}" for n, fit in fits.items())
         told += f" ({names}): THE VIDEOS DO NOT SHARE ONE SCALE; give an alignment file"
     return mean, told
