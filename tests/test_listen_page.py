@@ -156,16 +156,24 @@ def test_paths_keep_their_energy_and_their_corners_add_up(scene, floor):
     hearing = GridHearing.of(simulator, Room(scene), Source(np.array(SOURCE)), heads)
     for i in range(2):
         bundle = hearing.point(i)
-        legs = [
-            np.linalg.norm(np.diff(bundle["line"][a:b], axis=0), axis=1).sum()
-            for a, b in zip(bundle["start"][:-1], bundle["start"][1:], strict=True)
-        ]
-        assert np.allclose(legs, bundle["length"], atol=2e-3)
+        legs = np.array(
+            [
+                np.linalg.norm(np.diff(bundle["line"][a:b], axis=0), axis=1).sum()
+                for a, b in zip(bundle["start"][:-1], bundle["start"][1:], strict=True)
+            ]
+        )
+        bent = bundle["bent"] > 0
+        assert np.allclose(legs[~bent], bundle["length"][~bent], atol=2e-3)
+        # What bends round two edges has no line; most have one, of the path's own length.
+        drawn = bent & (legs > 0)
+        assert np.allclose(legs[drawn], bundle["length"][drawn], atol=0.05)
+        assert drawn.sum() >= 0.5 * bent.sum()
         away = np.linalg.norm(bundle["image"] - heads[i], axis=1)
         assert np.allclose(away, bundle["length"], atol=1e-3)
-        # Around 1 kHz, where air takes nothing yet.
+        # Straight paths around 1 kHz, where air takes nothing yet.
         around = np.abs(np.fft.rfft(bundle["filter"], 480))[:, 5:21] / bundle["length"][:, None]
-        assert np.allclose(20 * np.log10(around), bundle["level"][:, None], atol=0.3)
+        off = 20 * np.log10(around) - bundle["level"][:, None]
+        assert np.abs(off[~bent]).max() < 0.3
     # What the page is sent is all there is: paths and the rest have the energy of the whole.
     whole = replace(simulator, output="mono")(scene, SOURCE, heads).samples[:, 0]
     level = 10 * np.log10((whole.astype(float) ** 2).sum(axis=1)) + 20
@@ -316,6 +324,8 @@ def browser(page):
         driver.get(f"http://127.0.0.1:{server.server_port}/index.html")
         run(driver, "await piavas.opened;")
         yield driver
+        severe = [e for e in driver.get_log("browser") if e["level"] == "SEVERE"]
+        assert not severe
     finally:
         driver.quit()
         server.shutdown()
@@ -345,6 +355,13 @@ def pixels(driver):
 
     width, height, text = run(driver, script)
     return np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
+
+
+def test_the_page_opens_without_a_word_in_the_console(browser):
+    browser.refresh()
+    run(browser, "await piavas.opened;")
+    words = [e for e in browser.get_log("browser") if "GPU stall" not in e["message"]]
+    assert not words  # but for what the driver of a software renderer says of its speed
 
 
 def test_the_canvas_shows_a_room_from_above_and_from_inside(browser):
@@ -502,9 +519,3 @@ def test_the_floor_map_and_the_readings(browser):
     run(browser, "piavas.setMap(''); piavas.tell();")
     words = [cell.text for cell in browser.find_elements("css selector", "#figures dd")]
     assert len(words) == 4 and all(words)
-
-
-def test_nothing_went_wrong_meanwhile(browser):
-    """Last: no error of the page in the console."""
-    severe = [e for e in browser.get_log("browser") if e["level"] == "SEVERE"]
-    assert not severe

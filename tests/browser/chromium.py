@@ -24,7 +24,7 @@ OPTIONS = (
 )
 
 
-def open_chromium(width: int = 720, height: int = 480, *extra: str):
+def open_chromium(width: int = 900, height: int = 560, *extra: str):
     """A driver of Debian's Chromium; close it with `quit`."""
     selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     browser = shutil.which("chromium") or shutil.which("chromium-browser")

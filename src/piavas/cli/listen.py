@@ -39,6 +39,8 @@ class Web:
     """"rigid-sphere" or a SOFA path; MIT KEMAR if not given."""
     dry: tuple[Path, ...] = ()
     """Sound files of one channel to play; three are synthesised if none are given."""
+    allow_leaks: bool = False
+    """Simulate scenes that sound escapes from."""
 
 
 PLAIN = Web()

@@ -60,6 +60,7 @@ class Page:
         duration: seconds of the responses; None for as long as the decay takes.
         hrtf: name or SOFA path of the head; None for MIT KEMAR.
         dry: sound files to play; three are synthesised where there are none.
+        allow_leaks: simulate scenes that sound escapes from, or with broken faces.
     """
 
     title: str = "A room to listen in"
@@ -72,6 +73,7 @@ class Page:
     duration: float | None = None
     hrtf: str | Path | Hrtf | None = None
     dry: tuple[str | os.PathLike[str], ...] = field(default=())
+    allow_leaks: bool = False
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -94,6 +96,7 @@ class Page:
             output=f"ambisonic-{self.order}",
             sample_rate=RATE,
             duration=self.duration,
+            allow_leaks=self.allow_leaks,
         )
 
 

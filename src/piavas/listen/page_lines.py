@@ -56,17 +56,17 @@ def _bent(
     paths: Paths, p: int, mirrors: NDArray[np.int32], patches: Patches, source: Array, head: Array
 ) -> list[Array]:
     """The edge is where the ray that leaves and the ray that arrives meet, once unfolded."""
-    leaving, arrival = paths.leaving[p], paths.arrival[p]
+    leaving, arrival, far = paths.leaving[p], paths.arrival[p], float(paths.length[p])
     found: list[list[Array]] = []
     if not len(mirrors):
-        found.append([source, _meeting(source, leaving, head, -arrival), head])
+        found.append([source, _meeting(source, leaving, head, -arrival, far), head])
     elif len(mirrors) == 1:
         m, normal = mirrors[0], patches.normal[mirrors[0]]
         image, turned = _mirrored(source, m, patches), leaving - 2 * (leaving @ normal) * normal
-        edge = _meeting(image, turned, head, -arrival)
+        edge = _meeting(image, turned, head, -arrival, far)
         found.append([*unfolded(mirrors, patches, source, edge), head])
         image, turned = _mirrored(head, m, patches), arrival - 2 * (arrival @ normal) * normal
-        edge = _meeting(source, leaving, image, -turned)
+        edge = _meeting(source, leaving, image, -turned, far)
         found.append([source, *unfolded(mirrors, patches, edge, head)])
     off = [abs(_length(line) - paths.length[p]) for line in found]
     return found[int(np.argmin(off))] if off and min(off) < ASTRAY else []
@@ -76,7 +76,10 @@ def _length(line: list[Array]) -> float:
     return float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
 
 
-def _meeting(a: Array, u: Array, b: Array, v: Array) -> Array:
-    """The middle between two lines from `a` along `u` and from `b` along `v`, where nearest."""
-    s, t = np.linalg.lstsq(np.stack([u, -v], axis=1), b - a, rcond=None)[0]
-    return np.asarray(0.5 * (a + max(s, 0.0) * u + b + max(t, 0.0) * v))
+def _meeting(a: Array, u: Array, b: Array, v: Array, far: float) -> Array:
+    """The middle between the lines from `a` along `u` and from `b` along `v`, where nearest.
+
+    Lines that hardly bend meet nowhere sure, but no further off than `far`.
+    """
+    s, t = np.clip(np.linalg.lstsq(np.stack([u, -v], axis=1), b - a, rcond=None)[0], 0.0, far)
+    return np.asarray(0.5 * (a + s * u + b + t * v))

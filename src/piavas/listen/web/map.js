@@ -41,7 +41,7 @@ export function floorMap(floor, figures, which) {
   const matrix = new THREE.Matrix4();
   const color = new THREE.Color();
   cells.forEach(([x, y, value], k) => {
-    mesh.setMatrixAt(k, matrix.makeTranslation(x, y, floor.z + 0.012));
+    mesh.setMatrixAt(k, matrix.makeTranslation(x, y, floor.z + 0.03));
     const [r, g, b] = viridis((value - low) / Math.max(high - low, 1e-9));
     mesh.setColorAt(k, color.setRGB(r / 255, g / 255, b / 255, THREE.SRGBColorSpace));
   });

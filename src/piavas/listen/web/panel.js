@@ -94,14 +94,14 @@ export class Panel {
     $("meters").querySelectorAll("div").forEach((row, ear) => {
       const level = 20 * Math.log10(Math.max(rms[ear], 1e-6));
       row.querySelector("i").style.transform = `scaleX(${meterShare(level)})`;
-      row.querySelector("output").textContent = level > -90 ? `${level.toFixed(1)} dB` : "–";
+      row.querySelector("output").textContent = level > -90 ? `${number(level, 1)} dB` : "–";
     });
   }
 
   figures([t30, c50, g], distance) {
     const cells = $("figures").querySelectorAll("dd");
     [[t30, 2, "s"], [c50, 1, "dB"], [g, 1, "dB"], [distance, 1, "m"]].forEach(([value, digits, unit], k) => {
-      cells[k].textContent = value === null ? "–" : value.toFixed(digits);
+      cells[k].textContent = value === null ? "–" : number(value, digits);
       cells[k].append(element("small", ` ${unit}`));
     });
   }
@@ -111,10 +111,13 @@ export class Panel {
     if (!map) return;
     const { unit, digits } = RANGES[map.which];
     const [low, high] = $("scale").querySelectorAll("span");
-    low.textContent = map.low.toFixed(digits);
-    high.textContent = `${map.high.toFixed(digits)} ${unit}`;
+    low.textContent = number(map.low, digits);
+    high.textContent = `${number(map.high, digits)} ${unit}`;
   }
 }
+
+/** With the sign that numbers have in print. */
+const number = (value, digits) => value.toFixed(digits).replace("-", "−");
 
 /** Share of a meter's length: -60 dB to 0 dB re full scale. */
 export const meterShare = (level) => Math.min(Math.max((level + 60) / 60, 0), 1);

@@ -182,7 +182,7 @@ function tube(corners, radius, color, opacity) {
 
 /** The walk that plays, as a dotted line over the floor. */
 export function walkLine({ poses }, z) {
-  const points = poses.map((pose) => new THREE.Vector3(pose[3], pose[7], z + 0.02));
+  const points = poses.map((pose) => new THREE.Vector3(pose[3], pose[7], z + 0.04));
   const geometry = new THREE.BufferGeometry().setFromPoints(points);
   const line = new THREE.Line(
     geometry,
@@ -200,6 +200,6 @@ export function gridDots(points, z) {
     points.length,
   );
   const matrix = new THREE.Matrix4();
-  points.forEach(([x, y], k) => mesh.setMatrixAt(k, matrix.makeTranslation(x, y, z + 0.015)));
+  points.forEach(([x, y], k) => mesh.setMatrixAt(k, matrix.makeTranslation(x, y, z + 0.035)));
   return mesh;
 }
