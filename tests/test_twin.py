@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import trimesh
 
+from piavas.acoustics.defects import check_faces
 from piavas.capture import load_capture
 from piavas.errors import CaptureError, DataError
 from piavas.files import read_json, write_json
 from piavas.rays import RayCaster
-from piavas.scene import Mesh
+from piavas.scene import Mesh, triangle_areas
 from piavas.twin import World, generate_capture, load_world, make_world
+from piavas.twin.clean import without_slivers
 from piavas.twin.finishes import MATERIALS, Finish
 from piavas.twin.furnish import furnish, start_palette
 from piavas.twin.generate import FARTHEST, lens
@@ -123,6 +125,33 @@ def _shut_in(air):
     """Air inside closed things, which is no part of the room."""
     volumes = sorted(part.volume() for part in air.decompose())
     return sum(volume for volume in volumes[:-1] if volume > 0)
+
+
+def test_faces_without_area_are_turned_or_drawn_together():
+    box = trimesh.creation.box((1, 1, 1)).subdivide()
+    vertices, faces = np.array(box.vertices), np.array(box.faces, np.int32)
+    finish = np.arange(len(faces), dtype=np.int32)
+    # Cut a side of one face in its middle: a face of no area fills the gap.
+    a, b, c = faces[0]
+    new = len(vertices)
+    vertices = np.vstack([vertices, (vertices[a] + vertices[b]) / 2])
+    faces = np.vstack([faces, [[a, b, new], [new, b, c]]]).astype(np.int32)
+    faces[0] = (a, new, c)
+    finish = np.append(finish, [0, 0]).astype(np.int32)
+    split = trimesh.Trimesh(vertices, faces, process=False)
+    assert split.is_watertight
+    assert triangle_areas(vertices, faces).min() == 0
+    v, f, kept = without_slivers(vertices, faces, finish)
+    mended = trimesh.Trimesh(v, f, process=False)
+    assert mended.is_watertight
+    assert mended.volume == pytest.approx(1)
+    assert triangle_areas(v, f).min() > 0.01
+    assert set(kept) == set(range(48))
+
+
+def test_worlds_carry_sound_on_every_face(worlds):
+    for world in worlds:
+        check_faces(world.scene())
 
 
 def test_finish_follows_the_solid_a_face_came_from():

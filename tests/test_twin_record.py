@@ -263,6 +263,29 @@ def test_same_seed_same_sound_and_what_was_interrupted_goes_on(recorded, tmp_pat
     assert len(load_capture(copy).recordings) == 1
 
 
+def test_waves_change_low_frequencies_alone(recorded, tmp_path):
+    world, folder, _ = recorded
+    heard = []
+    for waves in (False, True):
+        copy = tmp_path / str(waves)
+        shutil.copytree(folder, copy)
+        how = {"sources": 1, "seed": 1, "seconds": 2.0, "rays": 500, "snr_db": 90.0}
+        (made,) = record(world, copy, waves=waves, **how)
+        level = read_json(copy / "truth" / "source-0.level.json")
+        heard.append(read_audio(made.wet_path)[0] / level["gain"])
+    rays, both = (np.abs(np.fft.rfft(sound)) ** 2 for sound in heard)
+    f = np.fft.rfftfreq(heard[0].shape[1], 1 / RATE)
+    low, high = (f > 100) & (f < 200), f > 800
+    assert off_db(both[:, high], rays[:, high]) == pytest.approx(0, abs=0.1)
+    assert np.corrcoef(both[0, high], rays[0, high])[0, 1] > 0.99
+    assert np.corrcoef(both[0, low], rays[0, low])[0, 1] < 0.95
+    assert both[:, low].sum() > 0
+
+
+def off_db(one, two):
+    return 10 * np.log10(one.sum() / two.sum())
+
+
 def test_heads_walk_on_free_floor_and_not_through_the_loudspeaker(recorded):
     world, _, made = recorded
     for recording in made:

@@ -147,16 +147,25 @@ def bookshelf(palette: Palette, look: RoomLook, rng: Generator) -> Item:
     height = rows * rng.uniform(0.32, 0.36) + 0.08
     kit, t = Kit(), 0.022
     w, y0, y1 = width / 2, -depth / 2, depth / 2
-    kit.box((-w, y0 - 0.02, SUNK), (w, y0 + 0.012, height), look.wood)
+    # Boards stand back a little from the panels they meet: faces in one plane would leave slits.
+    inner, front = w - 0.005, y1 - 0.004
+    kit.box((-inner, y0 - 0.02, SUNK), (inner, y0 + 0.012, height - 0.008), look.wood)
     for x in (-w, w - t):
-        kit.box((x, y0, SUNK), (x + t, y1, height), look.wood)
+        kit.box((x, y0, SUNK), (x + t, y1, height - 0.004), look.wood)
     levels = np.linspace(0.06, height - t, rows + 1)
     for z in levels:
-        kit.box((-w, y0, z), (w, y1, z + t), look.wood)
-    kit.box((-w, y0, SUNK), (w, y1 - 0.02, 0.07), look.wood)
+        kit.box((-inner, y0 + 0.003, z), (inner, front, z + t), look.wood)
+    kit.box((-inner, y0 + 0.003, SUNK), (inner, y1 - 0.02, 0.07), look.wood)
     books = palette.make("bookshelf with books", "books", FABRICS, contrast=1.2)
     for z, above in itertools.pairwise(levels):
-        _books(kit, rng, (-w + t, w - t), (y0, y1), (float(z + t), float(above)), books)
+        _books(
+            kit,
+            rng,
+            (-w + t - 0.003, w - t + 0.003),
+            (y0 + 0.006, y1),
+            (float(z + t), float(above)),
+            books,
+        )
     return Item("bookshelf", kit, width, depth, height)
 
 

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from piavas.twin.clean import without_slivers
+
 Finishes = tuple[int, int, int, int, int, int]
 """A finish for the sides that face -x, +x, -y, +y, -z, +z."""
 
@@ -192,8 +194,7 @@ def _surface(mesh: Any, table: dict[int, Finishes]) -> Air:
     a, b, c = np.moveaxis(vertices[faces], 1, 0)
     finish = sides[owner, _side(np.cross(b - a, c - a))]
     kept = _of_room(vertices, out)
-    used, index = np.unique(faces[kept], return_inverse=True)
-    return Air(vertices[used], index.reshape(-1, 3).astype(np.int32), finish[kept])
+    return Air(*without_slivers(vertices, faces[kept], finish[kept]))
 
 
 def _of_room(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.bool_]:
