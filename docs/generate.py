@@ -5,11 +5,7 @@ They land in `docs/_generated` at every build and are never committed, so they c
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import re
-from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 
@@ -18,7 +14,6 @@ import way
 HERE = Path(__file__).resolve().parent
 OUT = HERE / "_generated"
 EXAMPLES = HERE.parent / "examples"
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def write_all() -> None:
@@ -39,37 +34,17 @@ def write_all() -> None:
         stale.unlink()
 
 
-def help_of(words: list[str]) -> str:
-    """What `piavas WORDS --help` prints, in plain text."""
-    from piavas.cli import main
-
-    said = io.StringIO()
-    width = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "96"
-    try:
-        with redirect_stdout(said), redirect_stderr(said):
-            main([*words, "--help"])
-    except SystemExit:
-        pass
-    finally:
-        os.environ.pop("COLUMNS")
-        if width is not None:
-            os.environ["COLUMNS"] = width
-    return "\n".join(line.rstrip() for line in ANSI.sub("", said.getvalue()).splitlines()).strip()
-
-
 def cli_page() -> str:
     """One section a verb, with its help."""
-    from piavas.cli import VERBS
-    from piavas.cli.export import EXPORTS
+    from piavas.cli import VERBS, run
+    from piavas.cli.mend import help_page
 
     parts = ["# Verbs", "", "```{contents}", ":local:", ":depth: 1", "```", ""]
-    for verb in VERBS:
-        words = [[verb]] if verb != "export" else [[verb], *([verb, name] for name in EXPORTS)]
-        for one in words:
+    for name, verb in VERBS.items():
+        for one in [[name], *([name, inner] for inner in getattr(verb, "verbs", ()))]:
             title = f"piavas {' '.join(one)}"
             level = "##" if len(one) == 1 else "###"
-            parts += [f"{level} {title}", "", "```text", help_of(one), "```", ""]
+            parts += [f"{level} {title}", "", "```text", help_page(one, run), "```", ""]
     return "\n".join(parts)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import tyro
 
 from piavas.cli import data, export, fit, judge, learn, listen, machine, room, sound
+from piavas.cli.mend import suggest
+from piavas.cli.tell import complain
 from piavas.errors import PiavasError
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -29,12 +31,23 @@ VERBS: dict[str, Callable[..., None]] = {
 }
 
 
+def run(argv: list[str] | None = None) -> None:
+    """Run the verb that `argv` names."""
+    tyro.extras.subcommand_cli_from_dict(VERBS, args=argv, prog="piavas", description=__doc__)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a verb; 0 when it did its work, 2 on bad input, 130 when interrupted."""
+    words = sys.argv[1:] if argv is None else argv
     try:
-        tyro.extras.subcommand_cli_from_dict(VERBS, args=argv, prog="piavas", description=__doc__)
+        run(argv)
+    except SystemExit as end:
+        if end.code == 2:
+            for line in suggest(words, VERBS, run):
+                print(f"piavas: {line}", file=sys.stderr)
+        raise
     except PiavasError as problem:
-        print(f"piavas: {problem}", file=sys.stderr)
+        complain(problem, as_json="--json" in words)
         return 2
     except OSError as problem:
         if problem.filename is None:

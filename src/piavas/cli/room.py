@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich.console import Console
 
+from piavas.cli.tell import tell
 from piavas.files import check_target
-
-console = Console()
 
 
 def twin(
@@ -21,6 +19,7 @@ def twin(
     height: int = 240,
     quality: Literal["fast", "path"] = "fast",
     recordings: int = 0,
+    json: bool = False,
 ) -> None:
     """Generate a furnished apartment as a capture with known truth.
 
@@ -32,13 +31,14 @@ def twin(
         height: of an image, pixels.
         quality: "fast" shades rays, "path" traces light paths.
         recordings: sources to record with the twin's hidden physics; the first is for training.
+        json: print JSON for scripts.
     """
     from piavas.twin import generate_capture, record
 
     world = generate_capture(out, seed, frames=frames, width=width, height=height, quality=quality)
     if recordings:
         record(world, out, sources=recordings, seed=seed)
-    console.print(f"wrote {out}")
+    tell({"wrote": str(out), "frames": frames, "recordings": recordings}, json)
 
 
 def reconstruct(
@@ -48,6 +48,8 @@ def reconstruct(
     metres: float | None = None,
     voxel: float = 0.05,
     triangles: int = 20_000,
+    dry_run: bool = False,
+    json: bool = False,
 ) -> None:
     """Images to a closed mesh of the air in the room.
 
@@ -58,26 +60,36 @@ def reconstruct(
         metres: that one unit of the capture's lengths is, where they are only up to scale.
         voxel: metres.
         triangles: budget of the mesh.
+        dry_run: only say what it will cost in time, memory and disk.
+        json: print JSON for scripts.
     """
     from piavas.capture import load_capture, rescale
     from piavas.geometry import reconstruct as run
     from piavas.geometry import save_mesh
+    from piavas.geometry.estimate import estimate
 
     check_target(out, ".ply")
     found = load_capture(capture)
     found = found if metres is None else rescale(found, metres)
+    if dry_run:
+        cost = estimate(found, depth=depth, voxel=voxel, triangles=triangles)
+        tell(vars(cost), json)
+        return
     mesh = run(found, depth=depth, voxel=voxel, triangles=triangles)
     save_mesh(mesh, out)
-    console.print_json(data=dict(mesh.report))
+    tell({"wrote": str(out), **mesh.report}, json)
 
 
-def materials(capture: tyro.conf.Positional[Path], mesh: Path, out: Path) -> None:
+def materials(
+    capture: tyro.conf.Positional[Path], mesh: Path, out: Path, json: bool = False
+) -> None:
     """Mesh and label images to a scene of acoustic materials.
 
     Args:
         capture: the capture that the mesh was made from.
         mesh: mesh file.
         out: scene folder to write: mesh.ply and materials.json, which may be edited.
+        json: print JSON for scripts.
     """
     from piavas.capture import load_capture
     from piavas.geometry import load_mesh
@@ -85,4 +97,4 @@ def materials(capture: tyro.conf.Positional[Path], mesh: Path, out: Path) -> Non
 
     scene = assign_materials(load_mesh(mesh), load_capture(capture))
     save_scene(scene, out)
-    console.print_json(data=dict(scene.report).get("materials", {}))
+    tell({"wrote": str(out), **dict(scene.report).get("materials", {})}, json)

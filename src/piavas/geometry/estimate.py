@@ -62,13 +62,13 @@ def estimate(
     frames = min(len(capture), max_frames or len(capture))
     few, coarse = min(SAMPLE, frames), min(COARSER * voxel, 0.5)
     how = {"voxel": coarse, "triangles": triangles, "max_frames": few, **options}
+    reconstruct(capture, **how)
     tracemalloc.start()
     try:
-        reconstruct(capture, **how)
+        spent = reconstruct(capture, **how).report["seconds"]
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    spent = reconstruct(capture, **how).report["seconds"]
     more, finer = frames / few, (coarse / voxel) ** 3
     view = VIEW_BYTES * _pixels(capture)
     grid = max(peak - few * view, 0) * finer
