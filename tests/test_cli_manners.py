@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from piavas.capture import load_capture
-from piavas.cli import VERBS, main
-from piavas.cli.mend import suggest
+from piavas.cli import VERBS, main, run
+from piavas.cli.mend import help_page, suggest
 from piavas.geometry import reconstruct, save_mesh
 from piavas.geometry.estimate import estimate
 from piavas.refine import Clip, RefinerConfig, TrainConfig, save_clips
@@ -59,6 +59,18 @@ def test_bash_completes(typed, offered, capsys, tmp_path):
     assert offered in [line.strip() for line in done.stdout.splitlines()], done.stderr
 
 
+LEAVES = [
+    [name, *inner]
+    for name, verb in VERBS.items()
+    for inner in ([[one] for one in getattr(verb, "verbs", ())] or [[]])
+]
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_every_verb_speaks_json(words):
+    assert "--json" in help_page(words, run)
+
+
 def test_errors_are_json_for_scripts(tmp_path, capsys):
     missing = tmp_path / "no.sofa"
     assert main(["export", "wav", str(missing), "--out", str(tmp_path / "w"), "--json"]) == 2
@@ -84,8 +96,6 @@ def test_errors_are_json_for_scripts(tmp_path, capsys):
     ],
 )
 def test_what_is_mistyped_is_mended(words, line):
-    from piavas.cli import run
-
     assert suggest(words, VERBS, run) == ([] if line is None else [line])
 
 

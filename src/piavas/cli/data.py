@@ -23,6 +23,7 @@ def capture(
     out: Path,
     clip_seconds: float = 1.0,
     window: Literal["centred", "past"] = "centred",
+    json: bool = False,
     physics: PhysicsOptions = AT_RWAVS_RATE,
 ) -> None:
     """Recordings of a capture, beside what physics says of them, as clips to learn from.
@@ -34,6 +35,7 @@ def capture(
         clip_seconds: length of a clip.
         window: where a clip lies about the time of its pose: "centred" as AV-NeRF cuts, "past"
             as AV-Cloud.
+        json: print JSON for scripts.
         physics: how sound is simulated.
     """
     from piavas.capture import load_capture
@@ -51,7 +53,7 @@ def capture(
     with about(scene):
         clips = list(pair(visit, room, simulator, **how))
     save_clips(out, clips)
-    console.print(f"wrote {out}")
+    tell({"wrote": str(out), "clips": len(clips)}, json)
 
 
 def rwavs(

@@ -32,7 +32,7 @@ def sofa(
     One source gives the convention SingleRoomSRIR, several SingleRoomMIMOSRIR.
 
     Args:
-        responses: SOFA files, one a source, of the same listeners.
+        responses: SOFA files or folders that `simulate` wrote, one a source, of the same listeners.
         out: SOFA file to write.
         scene: scene folder, for the corners of the room.
         title: what the set is.
@@ -41,10 +41,10 @@ def sofa(
         license: of the responses.
         json: print JSON for scripts.
     """
-    from piavas.listen import export_sofa, import_sofa
+    from piavas.listen import export_sofa
     from piavas.materials import load_scene
 
-    several = [import_sofa(path) for path in responses]
+    several = [_read(path) for path in responses]
     facts = {
         "title": title,
         "author": author,
@@ -64,7 +64,7 @@ def wav(
     """Responses as one WAV file a listener, all channels, 32-bit float.
 
     Args:
-        responses: SOFA file.
+        responses: SOFA file, or a folder that `simulate` wrote.
         out: folder to write.
         emitter: which of several sources, from 0.
         json: print JSON for scripts.
@@ -83,7 +83,7 @@ def ambix(
     """Ambisonic responses as one ambiX WAV file a listener: ACN order, SN3D norm.
 
     Args:
-        responses: SOFA file of ambisonic responses.
+        responses: SOFA file of ambisonic responses, or a folder that `simulate` wrote.
         out: folder to write.
         emitter: which of several sources, from 0.
         json: print JSON for scripts.
@@ -136,7 +136,7 @@ def table(
     """Room parameters (ISO 3382-1) of every listener and octave band, for spreadsheets.
 
     Args:
-        responses: SOFA file.
+        responses: SOFA file, or a folder that `simulate` wrote.
         out: `.csv` or `.json` file to write.
         bands: nominal octave centres in hertz; all that fit the sample rate if not given.
         emitter: which of several sources, from 0.
@@ -150,9 +150,10 @@ def table(
 
 
 def _read(path: Path, emitter: int | None = None) -> ImpulseResponses:
+    from piavas.acoustics.stream import load_responses
     from piavas.listen import import_sofa
 
-    return import_sofa(path, emitter)
+    return load_responses(path) if path.is_dir() else import_sofa(path, emitter)
 
 
 EXPORTS: dict[str, Verb] = {

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich.console import Console
 
-console = Console()
+from piavas.cli.tell import console, tell
 
 
 def demo(
@@ -16,6 +15,7 @@ def demo(
     capture: Path | None = None,
     seed: int = 0,
     train_seconds: float = 150.0,
+    json: bool = False,
 ) -> None:
     """The main job from images to ears, in one go, in about ten minutes.
 
@@ -24,6 +24,7 @@ def demo(
         capture: a capture of yours; without one an apartment is generated, with recordings.
         seed: of the generated apartment.
         train_seconds: how long the refiner may train.
+        json: print JSON for scripts.
     """
     from piavas import demo as demonstration
 
@@ -31,7 +32,7 @@ def demo(
         report = demonstration.of_capture(capture, out)
     else:
         report = demonstration.of_twin(out, seed=seed, train_seconds=train_seconds)
-    console.print(f"open [bold]{report}[/bold]")
+    tell({"open": str(report)}, json)
 
 
 def doctor(json: bool = False) -> None:
@@ -55,7 +56,9 @@ def doctor(json: bool = False) -> None:
 
 
 def install(
-    what: tyro.conf.Positional[Literal["hrtf", "steam-audio"]], archive: Path | None = None
+    what: tyro.conf.Positional[Literal["hrtf", "steam-audio"]],
+    archive: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Put what is not part of the package into the user's data folder, checked by its hash.
 
@@ -63,12 +66,13 @@ def install(
         what: "hrtf" for the default head, MIT KEMAR; "steam-audio" for Valve's library (181 MB to
             download, of which one file is kept).
         archive: the release of Steam Audio, where it is already here.
+        json: print JSON for scripts.
     """
     if what == "hrtf":
         from piavas.install import install_hrtf
 
-        console.print(f"{what}: {install_hrtf()}")
+        tell({what: str(install_hrtf())}, json)
     else:
         from piavas.install_steam import install_steam_audio
 
-        console.print(f"{what}: {install_steam_audio(archive=archive)}")
+        tell({what: str(install_steam_audio(archive=archive))}, json)

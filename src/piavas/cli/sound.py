@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
 from piavas.cli.physics import DEFAULT, PhysicsOptions, make_simulator
+from piavas.cli.tell import tell
 from piavas.errors import PiavasError, about
 from piavas.files import check_target
 
 Point = tuple[float, float, float]
-
-console = Console()
 
 
 def simulate(
@@ -26,6 +24,7 @@ def simulate(
     materials: Path | None = None,
     output: str = "binaural",
     dry_run: bool = False,
+    json: bool = False,
     physics: PhysicsOptions = DEFAULT,
 ) -> None:
     """Scene, source and listeners to impulse responses in a SOFA file, or in a folder.
@@ -43,6 +42,7 @@ def simulate(
         materials: JSON of materials for a mesh file.
         output: "binaural", "mono", or "ambisonic-1" to "ambisonic-7".
         dry_run: only say what it will cost in time, memory and disk.
+        json: print JSON for scripts.
         physics: how sound is simulated.
     """
     from piavas.listen import export_sofa
@@ -60,14 +60,14 @@ def simulate(
     simulator, room = make_simulator(physics, output), load_scene(scene, materials)
     with about(scene):
         if dry_run:
-            console.print_json(data=vars(simulator.estimate(room, source, poses)))
+            tell(vars(simulator.estimate(room, source, poses)), json)
             return
         if not out.suffix:
             responses = simulator.stream(room, source, poses, out)
         else:
             responses = simulator(room, source, poses)
             export_sofa(responses, out)
-    console.print_json(data=dict(responses.report))
+    tell({"wrote": str(out), **responses.report}, json)
 
 
 def render(
@@ -76,6 +76,7 @@ def render(
     out: Path,
     trajectory: Path | None = None,
     headroom: float = 1.0,
+    json: bool = False,
 ) -> None:
     """A dry sound through impulse responses, for a still or a moving head, as a WAV file.
 
@@ -85,6 +86,7 @@ def render(
         out: WAV file to write, never above full scale.
         trajectory: JSON of times and poses, one for each response; without it the head is still.
         headroom: decibels to full scale that the peak keeps.
+        json: print JSON for scripts.
     """
     from piavas.acoustics.stream import load_responses
     from piavas.audio import read_audio, write_audio
@@ -100,4 +102,4 @@ def render(
     with about(trajectory or responses):
         heard, gain = to_full_scale(run(sound, irs, way), headroom)
     write_audio(out, heard, irs.sample_rate)
-    console.print(f"wrote {out}, gain {gain:.1f} dB")
+    tell({"wrote": str(out), "gain_db": round(gain, 2)}, json)
