@@ -51,7 +51,7 @@ def draw(pose):
     return map_coordinates(WALLS, [wall, across, up], order=1).astype(np.uint8)
 
 
-def film(folder: Path, number: int, seed: int, world: Similarity, count=8) -> Video:
+def film(folder: Path, number: int, seed: int, world: Similarity, count=6) -> Video:
     """A walk in the room, told in a world of its own."""
     chance = np.random.default_rng(seed)
     folder = folder / str(number)
@@ -59,7 +59,7 @@ def film(folder: Path, number: int, seed: int, world: Similarity, count=8) -> Vi
     poses = [
         Pose.at(
             chance.uniform([1.5, 1.2, 1.4], [3.5, 2.8, 1.7]),
-            yaw=45 * i + chance.uniform(-12, 12),
+            yaw=60 * i + chance.uniform(-12, 12),
             pitch=chance.uniform(-8, 8),
         ).matrix
         for i in range(count)
