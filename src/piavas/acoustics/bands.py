@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from piavas.scene import OCTAVE_BANDS
@@ -50,13 +51,13 @@ def between_bands(frequency: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(np.maximum(0, 1 - np.abs(octave[None] - np.arange(9)[:, None])))
 
 
-def minimum_phase(log_magnitude: NDArray[np.float64]) -> NDArray[np.complex128]:
+def minimum_phase(log_magnitude: NDArray[np.floating]) -> NDArray[np.complexfloating]:
     """Minimum-phase spectra of natural-log magnitudes `[..., size // 2 + 1]`.
 
     The real cepstrum is folded onto positive times (Oppenheim & Schafer, section 13.5).
     """
-    cepstrum = np.fft.irfft(log_magnitude, axis=-1)
+    cepstrum = scipy.fft.irfft(log_magnitude, axis=-1)
     size = cepstrum.shape[-1]
     cepstrum[..., 1 : size // 2] *= 2
     cepstrum[..., size // 2 + 1 :] = 0
-    return np.asarray(np.exp(np.fft.rfft(cepstrum, axis=-1)))
+    return np.asarray(np.exp(scipy.fft.rfft(cepstrum, axis=-1)))

@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 
 @njit(cache=True, nogil=True)
-def _by_batch(segment, weight, distance, energy, batch, air, per_metre, curve, level):  # type: ignore[no-untyped-def]
+def _by_batch(segment, weight, distance, record, batch, air, per_metre, curve, level):  # type: ignore[no-untyped-def]
     """Add hits to `curve` `[batch, steps]`, mid frequencies by time, and `level` `[batch, 9]`."""
     steps, bands = curve.shape[1], level.shape[1]
     fade = np.empty((steps, bands), np.float32)
@@ -44,8 +44,8 @@ def _by_batch(segment, weight, distance, energy, batch, air, per_metre, curve, l
             continue
         n = batch[s]
         for b in range(bands):
-            level[n, b] += weight[h] * energy[s, b] * fade[i, b]
-        curve[n, i] += weight[h] * (energy[s, 3] * fade[i, 3] + energy[s, 4] * fade[i, 4])
+            level[n, b] += weight[h] * record[s, b] * fade[i, b]
+        curve[n, i] += weight[h] * (record[s, 3] * fade[i, 3] + record[s, 4] * fade[i, 4])
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def energies(
     curve, level = np.zeros((BATCHES, steps)), np.zeros((BATCHES, BANDS))
     per_metre = 1 / (speed * STEP)
     _by_batch(
-        hits.segment, hits.weight, hits.distance, arrivals.energy, arrivals.batch, air, per_metre,
+        hits.segment, hits.weight, hits.distance, arrivals.record, arrivals.batch, air, per_metre,
         curve, level,
     )  # fmt: skip
     discrete = paths.magnitude(speed) ** 2 * np.exp(-air * paths.length[:, None])

@@ -25,14 +25,29 @@ class Arrivals:
     """What each segment of a field brings to an ear.
 
     Args:
-        energy: `[s, 9]`.
-        toward: `[3, s]` unit vectors to where its sound comes from, world.
+        record: `[s, 16]` a cache line each: `energy` by band, then `toward`, then nothing.
         batch: `[s]` batch of its ray.
     """
 
-    energy: F32
-    toward: F32
+    record: F32
     batch: NDArray[np.int16]
+
+    @classmethod
+    def of(cls, energy: F32, toward: F32, batch: NDArray[np.int16]) -> Arrivals:
+        """Arrivals of `energy` `[s, 9]` that come from `toward` `[s, 3]`, world unit vectors."""
+        record = np.zeros((len(energy), 16), np.float32)
+        record[:, :BANDS], record[:, BANDS : BANDS + 3] = energy, toward
+        return cls(record, batch)
+
+    @property
+    def energy(self) -> F32:
+        """`[s, 9]` share of a ray's energy that is left."""
+        return self.record[:, :BANDS]
+
+    @property
+    def toward(self) -> F32:
+        """`[s, 3]` unit vectors to where the sound comes from, world."""
+        return self.record[:, BANDS : BANDS + 3]
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,7 @@ class Classes:
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def _weighted(segment, weight, distance, energy, toward, turn, cell, table, per_metre, echo):  # type: ignore[no-untyped-def]
+def _weighted(segment, weight, distance, record, turn, cell, table, per_metre, echo):  # type: ignore[no-untyped-def]
     """Add hits to `echo` `[bins, width, 9]`, shared between the two nearest bins."""
     bins, width, bands = echo.shape
     side = int(np.sqrt(cell.shape[0]))
@@ -62,7 +77,7 @@ def _weighted(segment, weight, distance, energy, toward, turn, cell, table, per_
         i = int(np.floor(at))
         if i < -1 or i >= bins:
             continue
-        x, y, z = toward[0, s], toward[1, s], toward[2, s]
+        x, y, z = record[s, BANDS], record[s, BANDS + 1], record[s, BANDS + 2]
         d = cell[
             octahedral_cell(
                 turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z,
@@ -76,14 +91,14 @@ def _weighted(segment, weight, distance, energy, toward, turn, cell, table, per_
         for k in range(width):
             if i >= 0:
                 for b in range(bands):
-                    echo[i, k, b] += soon * energy[s, b] * table[d, k, b]
+                    echo[i, k, b] += soon * record[s, b] * table[d, k, b]
             if i + 1 < bins:
                 for b in range(bands):
-                    echo[i + 1, k, b] += late * energy[s, b] * table[d, k, b]
+                    echo[i + 1, k, b] += late * record[s, b] * table[d, k, b]
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def _sorted(segment, weight, distance, energy, toward, turn, cell, per_metre, echo):  # type: ignore[no-untyped-def]
+def _sorted(segment, weight, distance, record, turn, cell, per_metre, echo):  # type: ignore[no-untyped-def]
     """As `_weighted`, each direction into its own class."""
     bins, _, bands = echo.shape
     side = int(np.sqrt(cell.shape[0]))
@@ -93,7 +108,7 @@ def _sorted(segment, weight, distance, energy, toward, turn, cell, per_metre, ec
         i = int(np.floor(at))
         if i < -1 or i >= bins:
             continue
-        x, y, z = toward[0, s], toward[1, s], toward[2, s]
+        x, y, z = record[s, BANDS], record[s, BANDS + 1], record[s, BANDS + 2]
         d = cell[
             octahedral_cell(
                 turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z,
@@ -106,10 +121,10 @@ def _sorted(segment, weight, distance, energy, toward, turn, cell, per_metre, ec
         soon = weight[h] - late
         if i >= 0:
             for b in range(bands):
-                echo[i, d, b] += soon * energy[s, b]
+                echo[i, d, b] += soon * record[s, b]
         if i + 1 < bins:
             for b in range(bands):
-                echo[i + 1, d, b] += late * energy[s, b]
+                echo[i + 1, d, b] += late * record[s, b]
 
 
 @njit(cache=True, nogil=True)
@@ -184,7 +199,7 @@ def echogram(
         `[bins, width, 9]`; summed over bins it is the band's share of p² of a unit source.
     """
     echo = np.zeros((len(half), classes.width, BANDS), np.float32)
-    columns = (hits.segment, hits.weight, hits.distance, arrivals.energy, arrivals.toward)
+    columns = (hits.segment, hits.weight, hits.distance, arrivals.record)
     per_metre = np.float32(1 / (speed * BIN))
     frame = turn.astype(np.float32)
     if classes.table is None:

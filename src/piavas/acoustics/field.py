@@ -70,7 +70,7 @@ class Field:
     def arrivals(self) -> Arrivals:
         """What each segment brings to a head that it passes."""
         segments = self.segments
-        return Arrivals(segments.energy, -segments.direction.T, segments.batch[segments.ray])
+        return Arrivals.of(segments.energy, -segments.direction, segments.batch[segments.ray])
 
     @cached_property
     def discrete(self) -> Discrete:
@@ -131,29 +131,28 @@ class ReversedField:
     field: Field
 
     @cached_property
-    def _toward(self) -> NDArray[np.float32]:
-        """`[3, s]` unit vectors in which the ray of each segment left the head."""
+    def arrivals(self) -> Arrivals:
+        """What each segment brings to the head from an omnidirectional source that it passes."""
         segments = self.field.segments
-        return np.ascontiguousarray(segments.launch[segments.ray].T)
+        toward = segments.launch[segments.ray]
+        return Arrivals.of(segments.energy, toward, segments.batch[segments.ray])
 
     def reaching(self, sources: list[Source], paths: list[Paths] | None = None) -> list[Reaching]:
         """What reaches the head from each of `sources`; along `paths`, where they are at hand."""
         field, segments = self.field, self.field.segments
-        batch = segments.batch[segments.ray]
         out = []
         places = np.stack([source.position for source in sources])
         found = paths or field.paths(places).backwards(sources).split(len(sources))
         for source, way, hits in zip(sources, found, field.hits(field.balls(places)), strict=True):
             if source.directivity is None:
-                out.append(Reaching(way, hits, Arrivals(segments.energy, self._toward, batch)))
+                out.append(Reaching(way, hits, self.arrivals))
                 continue
             some = hits.segment
             energy = segments.energy[some] * source.energy(-segments.direction[some])
-            arrivals = Arrivals(
-                energy.astype(np.float32), np.ascontiguousarray(self._toward[:, some]), batch[some]
-            )
-            mine = replace(hits, segment=np.arange(len(some), dtype=np.int32))
-            out.append(Reaching(way, mine, arrivals))
+            mine = self.arrivals
+            arrivals = Arrivals.of(energy.astype(np.float32), mine.toward[some], mine.batch[some])
+            renumbered = replace(hits, segment=np.arange(len(some), dtype=np.int32))
+            out.append(Reaching(way, renumbered, arrivals))
         return out
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -110,48 +111,45 @@ class Hits:
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def _near(origin, direction, length, centre, radius, first, last, near):  # type: ignore[no-untyped-def]
+def _near(ox, oy, oz, dx, dy, dz, length, at, radius, first, last, near):  # type: ignore[no-untyped-def]
     """Mark in `near` which segments from `first` to `last` may cross a ball."""
-    cx, cy, cz = centre
-    square, reach = radius * radius, radius
+    square = radius * radius
     for s in range(first, last):
-        x, y, z = cx - origin[0, s], cy - origin[1, s], cz - origin[2, s]
-        middle = x * direction[0, s] + y * direction[1, s] + z * direction[2, s]
-        x -= middle * direction[0, s]
-        y -= middle * direction[1, s]
-        z -= middle * direction[2, s]
+        x, y, z = at[0] - ox[s], at[1] - oy[s], at[2] - oz[s]
+        middle = x * dx[s] + y * dy[s] + z * dz[s]
+        x -= middle * dx[s]
+        y -= middle * dy[s]
+        z -= middle * dz[s]
         off = x * x + y * y + z * z
-        good = (off < square) & (middle > -reach) & (middle < length[s] + reach)
+        good = (off < square) & (middle > -radius) & (middle < length[s] + radius)
         near[s - first] = np.uint8(good)
 
 
 @njit(cache=True, nogil=True)
-def _cross(origin, direction, length, centre, radius, block, listener, segment, chord, along):  # type: ignore[no-untyped-def]
+def _cross(ox, oy, oz, dx, dy, dz, length, centre, radius, block, listener, segment, chord, along):  # type: ignore[no-untyped-def]
     """Segments through balls `centre` `[l, 3]`; how many, of which those that fit are written."""
     near = np.zeros(block, np.uint8)
     words = near.view(np.uint64)
     found = 0
     for first in range(0, length.shape[0], block):
         last = min(first + block, length.shape[0])
+        near[last - first :] = 0
         for i in range(centre.shape[0]):
-            near[last - first :] = 0
             at = (centre[i, 0], centre[i, 1], centre[i, 2])
-            _near(origin, direction, length, at, radius[i], first, last, near)
+            square = radius[i] * radius[i]
+            _near(ox, oy, oz, dx, dy, dz, length, at, radius[i], first, last, near)
             for w in range((last - first + 7) // 8):
                 if words[w] == 0:
                     continue
                 for s in range(first + 8 * w, first + 8 * w + 8):
                     if near[s - first] == 0:
                         continue
-                    x = at[0] - origin[0, s]
-                    y = at[1] - origin[1, s]
-                    z = at[2] - origin[2, s]
-                    middle = x * direction[0, s] + y * direction[1, s] + z * direction[2, s]
-                    x -= middle * direction[0, s]
-                    y -= middle * direction[1, s]
-                    z -= middle * direction[2, s]
-                    off = x * x + y * y + z * z
-                    half = np.sqrt(max(radius[i] * radius[i] - off, np.float32(0)))
+                    x, y, z = at[0] - ox[s], at[1] - oy[s], at[2] - oz[s]
+                    middle = x * dx[s] + y * dy[s] + z * dz[s]
+                    x -= middle * dx[s]
+                    y -= middle * dy[s]
+                    z -= middle * dz[s]
+                    half = np.sqrt(max(square - (x * x + y * y + z * z), np.float32(0)))
                     begin = max(np.float32(0), middle - half)
                     end = min(length[s], middle + half)
                     if end <= begin:
@@ -165,10 +163,11 @@ def _cross(origin, direction, length, centre, radius, block, listener, segment, 
 
 def _through(segments: Segments, part: slice, balls: Balls) -> tuple[NDArray, ...]:
     """Listener, segment, chord and way of each crossing of `part` of the segments."""
-    columns = (segments.origin.T[:, part], segments.direction.T[:, part], segments.length[part])
+    both = (*segments.origin.T, *segments.direction.T, segments.length)
+    columns: Any = [column[part] for column in both]
     centre, radius = balls.centre.astype(np.float32), balls.radius.astype(np.float32)
     # Of segments spread evenly over a space of V, one of length L meets a ball with pi r² L / V.
-    lines = float(columns[2].sum()) * np.pi * float((radius**2).sum())
+    lines = float(columns[-1].sum()) * np.pi * float((radius**2).sum())
     room = 1024 + int(1.5 * lines / max(segments.space, 1e-9))
     while True:
         listener, segment = np.empty(room, np.int32), np.empty(room, np.int32)

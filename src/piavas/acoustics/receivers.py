@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from piavas.acoustics.ambisonics import harmonics, to_head
 from piavas.acoustics.early import Receiver
@@ -29,13 +30,15 @@ from piavas.acoustics.late import (
     sector_directions,
     sector_noise,
 )
-from piavas.acoustics.sphere_grid import nearest_by_cell
+from piavas.acoustics.sphere_grid import nearest_by_cell, uniform_directions
 from piavas.errors import SimulationError
+from piavas.scene import OCTAVE_BANDS
 
 if TYPE_CHECKING:
     from piavas.acoustics.hrtf import Hrtf
 
 MAX_ORDER = 7
+DIRECTIONS = 642  # in which the late field of a head is resolved: eight degrees apart
 
 
 @dataclass(frozen=True)
@@ -153,9 +156,19 @@ class Binaural:
 
 @lru_cache(maxsize=4)
 def ear_classes(hrtf: Hrtf) -> Classes:
-    """Weights LL, RR and LR of the directions of `hrtf`."""
-    table = np.ascontiguousarray(hrtf.band_powers().swapaxes(1, 2), dtype=np.float32)
-    return Classes(nearest_by_cell(hrtf.directions), table, 3)
+    """Weights LL, RR and LR of `DIRECTIONS` directions, each the mean over those of `hrtf` near it.
+
+    Few enough to stay in cache; the late field has no direction finer than that.
+    """
+    directions = uniform_directions(DIRECTIONS)
+    nearest = cKDTree(directions).query(hrtf.directions)[1]
+    total = np.zeros((DIRECTIONS, len(OCTAVE_BANDS), 3))
+    np.add.at(total, nearest, hrtf.weights[:, None, None] * hrtf.band_powers())
+    share = np.bincount(nearest, hrtf.weights, DIRECTIONS)
+    table = (total / share[:, None, None]).swapaxes(1, 2)
+    return Classes(
+        nearest_by_cell(directions), np.ascontiguousarray(table, dtype=np.float32), width=3
+    )
 
 
 def ambisonic_order(output: str) -> int | None:
