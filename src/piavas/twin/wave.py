@@ -179,7 +179,10 @@ def _body(
 
 
 def _admittances(scene: Scene, face: NDArray[np.int32], spacing: float) -> NDArray[np.float32]:
-    """`[n]` sums over walled sides `[n, 6]`, each material scaled from stairs to its true area."""
+    """`[n]` sums over walled sides `[n, 6]`; stairs larger than a material's area count as it does.
+
+    Never more: area in gaps that the grid does not resolve is heard no better by low frequencies.
+    """
     bands = [OCTAVE_BANDS.index(band) for band in MEANT]
     true = triangle_areas(scene.vertices, scene.faces)
     per = np.zeros(len(scene.materials))
@@ -188,7 +191,7 @@ def _admittances(scene: Scene, face: NDArray[np.int32], spacing: float) -> NDArr
         stairs = spacing**2 * (material == k).sum()
         if stairs:
             scale = true[scene.face_material == k].sum() / stairs
-            per[k] = admittance(float(row.absorption[bands].mean())) * min(scale, 2.0)
+            per[k] = admittance(float(row.absorption[bands].mean())) * min(scale, 1.0)
     values = np.where(material >= 0, per[material], 0.0)
     return np.asarray(values.sum(axis=1), dtype=np.float32)
 
