@@ -42,6 +42,7 @@ _HOMES = {
         "import_sofa",
         "room_table",
     ),
+    "piavas.listen.page": ("export_web",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -67,6 +68,7 @@ __all__ = [
     "export_sofa",
     "export_table",
     "export_wavs",
+    "export_web",
     "import_sofa",
     "load_capture",
     "load_hrtf",
@@ -99,6 +101,7 @@ if TYPE_CHECKING:
         import_sofa,
         room_table,
     )
+    from piavas.listen.page import export_web
     from piavas.materials import assign_materials, load_scene, load_table, save_scene
     from piavas.refine import Refiner
     from piavas.render import render, sample_trajectory, to_full_scale

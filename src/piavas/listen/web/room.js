@@ -25,7 +25,7 @@ export class Room {
     this.unseen = overlay(bundle, geometry);
     this.group.add(this.unseen);
     this.hasUnseen = this.unseen.geometry.getAttribute("position").count > 0;
-    this.group.add(new THREE.HemisphereLight(0xffffff, 0xd8cfc6, 2.7));
+    this.group.add(new THREE.HemisphereLight(0xffffff, 0xd8cfc6, 3.0));
     const sun = new THREE.DirectionalLight(0xffffff, 1.1);
     sun.position.set(2, -3, 5);
     this.group.add(sun);
