@@ -50,31 +50,30 @@ def _ends(place, length, radius_a, at_a, radius_b, at_b, shortest, bend):  # typ
 
 
 @njit(cache=True)
-def over_one(start, along, length, tangent, normal, angle, source, listener, point, bend):  # type: ignore[no-untyped-def]
-    """The way over one edge; the two legs' lengths, 0 where there is none.
+def _meet_edge(start, along, length, tangent, normal, angle, source, listener, about, point):  # type: ignore[no-untyped-def]
+    """Where the shortest way over an edge meets it, into `point`; False where there is none.
 
-    Args:
-        start: of the edge, this and the next five as in `Edges`.
-        along: of the edge.
-        length: of the edge.
-        tangent: of the edge.
-        normal: of the edge.
-        angle: of the edge.
-        source: `[3]`.
-        listener: `[3]`.
-        point: `[3]`, where the way meets the edge; written.
-        bend: `[WIDTH]`; written.
+    Both ends' places along the edge, distances from it and angles about it go into `about` `[6]`,
+    and the place along it of an endless edge is its last, `[6]`.
     """
-    at_s, r_s, phi_s = _about(start, along, tangent, normal, source)
-    at_l, r_l, phi_l = _about(start, along, tangent, normal, listener)
-    if max(phi_s, phi_l) > angle + GRAZING or min(r_s, r_l) < NEAREST:
-        return 0.0, 0.0
-    phi_s, phi_l = min(max(phi_s, 0.0), angle), min(max(phi_l, 0.0), angle)
-    place = at_s + (at_l - at_s) * r_s / (r_s + r_l)
-    shortest = np.hypot(r_s + r_l, at_l - at_s)
-    place = _ends(place, length, r_s, at_s, r_l, at_l, shortest, bend)
+    about[0], about[1], about[2] = _about(start, along, tangent, normal, source)
+    about[3], about[4], about[5] = _about(start, along, tangent, normal, listener)
+    if max(about[2], about[5]) > angle + GRAZING or min(about[1], about[4]) < NEAREST:
+        return False
+    about[6] = about[0] + (about[3] - about[0]) * about[1] / (about[1] + about[4])
+    place = min(max(about[6], 0.0), length)
     for j in range(3):
         point[j] = start[j] + place * along[j]
+    return True
+
+
+@njit(cache=True)
+def _bend(angle, length, about, bend):  # type: ignore[no-untyped-def]
+    """What the edge that `_meet_edge` met does, into `bend` `[WIDTH]`; the two legs' lengths."""
+    at_s, r_s, at_l, r_l = about[0], about[1], about[3], about[4]
+    phi_s, phi_l = min(max(about[2], 0.0), angle), min(max(about[5], 0.0), angle)
+    shortest = np.hypot(r_s + r_l, at_l - at_s)
+    place = _ends(about[6], length, r_s, at_s, r_l, at_l, shortest, bend)
     one, two = np.hypot(r_s, place - at_s), np.hypot(r_l, place - at_l)
     sine = (r_s + r_l) / shortest
     describe(angle, phi_s, phi_l, sine, one * two / (one + two) * sine * sine, bend)
@@ -123,7 +122,7 @@ def over_two(start, along, length, tangent, normal, angle, source, listener, poi
     The face is 1 for face o of the second edge, 2 for its face n, where it is one of the first
     edge's too, and 0 in free air.
 
-    Arguments as for `over_one`, each for both edges: `points` `[2, 3]`, `bends` `[2, WIDTH]`.
+    Arguments as in `Edges`, each for both edges: `points` `[2, 3]`, `bends` `[2, WIDTH]`.
 
     The distance parameters follow Pierce, "Diffraction of sound around corners and over wide
     barriers", JASA 55 (1974): the bend that is nearer to its shadow boundary sees only the way to
@@ -196,8 +195,7 @@ def once(  # type: ignore[no-untyped-def]
         planes: normal, offset, lower, upper of all patches.
         slack: metres by which boxes are widened.
         k: wave number at which the level is felt.
-        floor: `[l, 2]` pressure of a unit source, hard faces, at `k`, below which a way is passed
-            over; the second for ways with a reflection.
+        floor: `[l]` pressure at `k`, hard faces, below which a way is passed over.
         found: `[m, 2]` listener and pair; written, as far as there is room.
         points: `[m, 3, 3]` mirror before, edge, mirror after.
         legs: `[m, 2]` to the edge and from it.
@@ -206,7 +204,7 @@ def once(  # type: ignore[no-untyped-def]
     start, along, length, tangent, normal, angle = edges
     plane, offset, lower, upper = planes
     number = 0
-    ear, place = np.empty(3), np.empty((3, 3))
+    ear, place, about = np.empty(3), np.empty((3, 3)), np.empty(7)
     bend = np.zeros((1, WIDTH))
     for i in range(heads.shape[0]):
         for n in range(pair.shape[0]):
@@ -214,11 +212,10 @@ def once(  # type: ignore[no-untyped-def]
             far = 0.0 if m < 0 else 2 * (_dot(heads[i], plane[m]) - offset[m])
             for j in range(3):
                 ear[j] = heads[i, j] - (0.0 if m < 0 else far * plane[m, j])
-            one, two = over_one(
+            if not _meet_edge(
                 start[e], along[e], length[e], tangent[e], normal[e], angle[e], images[v], ear,
-                place[1], bend[0],
-            )  # fmt: skip
-            if one == 0:
+                about, place[1],
+            ):  # fmt: skip
                 continue
             b = before[v]
             if b >= 0 and not _meet_plane(
@@ -229,8 +226,9 @@ def once(  # type: ignore[no-untyped-def]
                 place[1], ear, plane[m], offset[m], lower[m], upper[m], slack, place[2]
             ):
                 continue
+            one, two = _bend(angle[e], length[e], about, bend[0])
             loud = loudness(k, bend) / np.sqrt(one * two * (one + two))
-            if loud < floor[i, 0 if b < 0 and m < 0 else 1]:
+            if loud < floor[i]:
                 continue
             if number < found.shape[0]:
                 found[number, 0], found[number, 1] = i, n
@@ -245,7 +243,7 @@ def once(  # type: ignore[no-untyped-def]
 def twice(pair, source, heads, edges, k, floor, found, points, legs, bends, shared):  # type: ignore[no-untyped-def]
     """All ways over two edges that could be paths; arguments as for `once`.
 
-    `floor` is `[l]`, `pair` `[n, 2]` holds the edges, `points` `[m, 2, 3]`, `legs` `[m, 3]` and
+    `pair` `[n, 2]` holds the edges, `points` `[m, 2, 3]`, `legs` `[m, 3]` and
     `bends` `[m, 2, WIDTH]`; `shared` `[m]` is the face that `over_two` tells of.
     """
     start, along, length, tangent, normal, angle = edges

@@ -58,24 +58,34 @@ class Lit:
 
     def paths(self, heads: Array, straight: Paths, speed: float) -> Paths:
         """The diffracted paths at `heads` `[l, 3]` that matter beside the `straight` ones."""
-        loudest = _loudest(straight, speed, len(heads))
         k = 2 * np.pi * FELT / speed
         order = straight.sequence.shape[1]
-        found = join(self._once(heads, loudest, k, order), self._twice(heads, loudest, k, order))
-        loudest = np.maximum(loudest, _loudest(found, speed, len(heads)))
+        plain = (self.pair[:, 0] == 0) & (self.pair[:, 2] < 0)
+        found = straight
+        # Those alone are heard where nothing straight is: they say what else is worth a look.
+        for pair, below in ((self.pair[plain], FLOOR), (self.pair[~plain], REFLECTED_FLOOR)):
+            loudest = _loudest(found, speed, len(heads))
+            found = join(found, self._once(pair, heads, below * loudest, k, order))
+        loudest = _loudest(found, speed, len(heads))
+        found = join(found, self._twice(heads, FLOOR * loudest, k, order))
         floor = np.where(found.order > 0, REFLECTED_FLOOR, FLOOR) * loudest[found.listener]
-        return found.take(np.flatnonzero(_level(found, speed) > floor))
+        kept = (found.bend >= 0) & (_level(found, speed) > floor)
+        return found.take(np.flatnonzero(kept))
 
-    def _once(self, heads: Array, loudest: Array, k: float, order: int) -> Paths:
+    def _once(self, pair: NDArray, heads: Array, floor: Array, k: float, order: int) -> Paths:
         edges, patches = self.corners.edges, self.corners.patches
-        floor = loudest[:, None] * np.array([FLOOR, REFLECTED_FLOOR])
         planes = (patches.normal, patches.offset, patches.lower, patches.upper)
-        args = (self.pair, self.chain[:, 0], self.image, heads, _frames(edges), planes, ON_PATCH)
+        args = (pair, self.chain[:, 0], self.image, heads, _frames(edges), planes, ON_PATCH)
         found, points, legs, wedge = _room_for(
-            lambda *out: once(*args, k, floor, *out), (2,), (3, 3), (2,), (1, WIDTH)
+            128 * len(heads),
+            lambda *out: once(*args, k, floor, *out),
+            (2,),
+            (3, 3),
+            (2,),
+            (1, WIDTH),
         )
         listener, row = found.T
-        v, e, m = self.pair[row].T
+        v, e, m = pair[row].T
         stops = [
             (points[:, 0], self.chain[v, 0] >= 0, self.chain[v, 0]),
             (_lifted(edges, e, points[:, 1]), np.ones(len(row), np.bool_), None),
@@ -93,11 +103,17 @@ class Lit:
             sequence, bends, e[good, None],
         )  # fmt: skip
 
-    def _twice(self, heads: Array, loudest: Array, k: float, order: int) -> Paths:
+    def _twice(self, heads: Array, floor: Array, k: float, order: int) -> Paths:
         edges = self.corners.edges
         args = (self.double, self.source.position, heads, _frames(edges))
         found, points, legs, wedge, shared = _room_for(
-            lambda *out: twice(*args, k, FLOOR * loudest, *out), (2,), (2, 3), (3,), (2, WIDTH), ()
+            128 * len(heads),
+            lambda *out: twice(*args, k, floor, *out),
+            (2,),
+            (2, 3),
+            (3,),
+            (2, WIDTH),
+            (),
         )
         listener, row = found.T
         e = self.double[row]
@@ -200,12 +216,11 @@ def _lifted(edges: Edges, edge: NDArray, points: Array) -> Array:
     return np.asarray(points + lift)
 
 
-def _room_for(fill: Callable[..., int], *shapes: tuple[int, ...]) -> list[NDArray]:
-    """What `fill` writes, with as much room as it turns out to need.
+def _room_for(room: int, fill: Callable[..., int], *shapes: tuple[int, ...]) -> list[NDArray]:
+    """What `fill` writes, with as much room as it turns out to need beyond `room` rows.
 
     Its first array is of integers, the others, of `shapes`, and one more of levels, of floats.
     """
-    room = 4096
     while True:
         out: list[NDArray] = [np.empty((room, *shapes[0]), np.int64)]
         out += [np.empty((room, *shape)) for shape in shapes[1:]]

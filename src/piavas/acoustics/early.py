@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
+from scipy.fft import irfft
 
-from piavas.acoustics.bands import interpolation, minimum_phase
+from piavas.acoustics.bands import band_logarithms, minimum_phase_log
 from piavas.acoustics.paths import Paths
 from piavas.acoustics.utd import diffract
 
+F32 = np.float32
 PREROLL = 32  # samples before an arrival over which its band limit may ring
 FADE_IN = 16  # of them faded in
 FADE_OUT = 128  # samples at the end that hold nothing but ringing wrapped around
@@ -45,11 +49,17 @@ def filter_size(taps: int) -> int:
 
 
 def path_spectra(
-    paths: Paths, air_db: NDArray[np.float64], size: int, sample_rate: int, speed: float
-) -> NDArray[np.complex128]:
-    """Spectra `[p, size // 2 + 1]` of the paths without their delay.
+    paths: Paths,
+    air_db: NDArray[np.float64],
+    size: int,
+    sample_rate: int,
+    speed: float,
+    delay: NDArray[np.float64] | None = None,
+) -> NDArray[np.complex64]:
+    """Spectra `[p, size // 2 + 1]` of the paths, without the delay of their length.
 
-    Band gains and air have minimum phase; diffraction has the phase of its coefficients.
+    Band gains and air have minimum phase, whose logarithm is a sum over bands; diffraction has the
+    phase of its coefficients.
 
     Args:
         paths: the paths.
@@ -57,14 +67,22 @@ def path_spectra(
         size: of the FFT.
         sample_rate: hertz.
         speed: of sound, m/s.
+        delay: `[p]` samples by which each is delayed all the same; 0 if not given.
     """
-    between = interpolation(size, sample_rate)
-    log_gain = np.log(np.maximum(np.abs(paths.gain), QUIET)) @ between
-    log_air = -np.log(10) / 20 * paths.length[:, None] * air_db
+    loudest = np.abs(paths.gain).max(axis=1, keepdims=True)
+    terms = np.empty((len(paths), 11))
+    terms[:, :9] = np.log(np.maximum(np.abs(paths.gain), QUIET))
+    terms[:, 9] = paths.length
+    terms[:, 10] = 0.0 if delay is None else delay
+    turn = -2j * np.pi * np.fft.rfftfreq(size)
+    air = minimum_phase_log(-np.log(10) / 20 * air_db)
+    basis = np.concatenate([band_logarithms(size, sample_rate), air[None], turn[None]])
+    real, imaginary = (terms.astype(F32) @ part.astype(F32) for part in (basis.real, basis.imag))
     # A directivity may be negative behind its null; the sign of the loudest band stands for all.
-    loudest = np.abs(paths.gain).argmax(axis=1)
-    sign = np.sign(np.take_along_axis(paths.gain, loudest[:, None], axis=1))
-    out = np.asarray(sign * minimum_phase(log_gain + log_air))
+    sign = np.where((paths.gain == -loudest).any(axis=1), -1, 1).astype(F32)
+    magnitude = sign[:, None] * np.exp(real)
+    out = np.empty(magnitude.shape, np.complex64)
+    out.real, out.imag = magnitude * np.cos(imaginary), magnitude * np.sin(imaginary)
     bent = np.flatnonzero(paths.bend >= 0)
     if len(bent):
         row, part = paths.bend[bent], out[bent]
@@ -74,8 +92,9 @@ def path_spectra(
     return out
 
 
-def _fades(size: int) -> NDArray[np.float64]:
-    window = np.ones(size)
+@lru_cache(maxsize=8)
+def _fades(size: int) -> NDArray[np.float32]:
+    window = np.ones(size, F32)
     window[:FADE_IN] = np.sin(0.5 * np.pi * np.arange(FADE_IN) / FADE_IN) ** 2
     window[-FADE_OUT:] = np.cos(0.5 * np.pi * np.arange(FADE_OUT) / FADE_OUT) ** 2
     return window
@@ -106,16 +125,21 @@ def early(
     if not len(paths):
         return out[:, PREROLL:]
     size = filter_size(receiver.taps)
-    f = np.fft.rfftfreq(size, 1 / sample_rate)
-    spectra = path_spectra(paths, air_db(f), size, sample_rate, speed)
+    air = air_db(np.fft.rfftfreq(size, 1 / sample_rate))
     delay = paths.length / speed * sample_rate - receiver.lead
     whole = np.floor(delay).astype(np.int64)
     shift = delay - whole + PREROLL
-    spectra *= np.exp(-2j * np.pi * shift[:, None] * f / sample_rate)
-    pieces = np.fft.irfft(spectra[:, None] * receiver.spectra(toward), size)
-    pieces *= _fades(size)
-    for start, piece in zip(whole, pieces.astype(np.float32), strict=True):
-        first, last = max(start, 0), min(start + size, out.shape[1])
-        if last > first:
-            out[:, first:last] += piece[:, first - start : last - start]
+    spectra = path_spectra(paths, air, size, sample_rate, speed, shift)
+    pieces = irfft(spectra[:, None] * receiver.spectra(toward).astype(np.complex64), size)
+    _add(pieces, _fades(size), whole, out)
     return out[:, PREROLL:]
+
+
+@njit(cache=True)
+def _add(pieces, window, start, out):  # type: ignore[no-untyped-def]
+    """Add `pieces` `[p, channel, n]` under `window` to `out` `[channel, t]`, from `start` on."""
+    for p in range(pieces.shape[0]):
+        first, last = max(-start[p], 0), min(pieces.shape[2], out.shape[1] - start[p])
+        for c in range(pieces.shape[1]):
+            for n in range(first, last):
+                out[c, start[p] + n] += window[n] * pieces[p, c, n]
