@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from piavas.scene import OCTAVE_BANDS
@@ -50,24 +51,24 @@ def between_bands(frequency: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(np.maximum(0, 1 - np.abs(octave[None] - np.arange(9)[:, None])))
 
 
-def minimum_phase(log_magnitude: NDArray[np.float64]) -> NDArray[np.complex128]:
+def minimum_phase(log_magnitude: NDArray[np.floating]) -> NDArray[np.complexfloating]:
     """Minimum-phase spectra of natural-log magnitudes `[..., size // 2 + 1]`."""
     return np.asarray(np.exp(minimum_phase_log(log_magnitude)))
 
 
-def minimum_phase_log(log_magnitude: NDArray[np.float64]) -> NDArray[np.complex128]:
+def minimum_phase_log(log_magnitude: NDArray[np.floating]) -> NDArray[np.complexfloating]:
     """Complex logarithms of minimum-phase spectra; linear in the log magnitudes `[..., f]`.
 
     The real cepstrum is folded onto positive times (Oppenheim & Schafer, section 13.5).
     """
-    cepstrum = np.fft.irfft(log_magnitude, axis=-1)
+    cepstrum = scipy.fft.irfft(log_magnitude, axis=-1)
     size = cepstrum.shape[-1]
     cepstrum[..., 1 : size // 2] *= 2
     cepstrum[..., size // 2 + 1 :] = 0
-    return np.asarray(np.fft.rfft(cepstrum, axis=-1))
+    return np.asarray(scipy.fft.rfft(cepstrum, axis=-1))
 
 
 @lru_cache(maxsize=16)
-def band_logarithms(size: int, sample_rate: int) -> NDArray[np.complex128]:
+def band_logarithms(size: int, sample_rate: int) -> NDArray[np.complexfloating]:
     """`[9, size // 2 + 1]`: summed with log band gains, the log of their minimum-phase spectrum."""
     return minimum_phase_log(interpolation(size, sample_rate))
