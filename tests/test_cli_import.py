@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from piavas.acoustics import Simulator
+from piavas.audio import read_audio
 from piavas.capture import load_capture
 from piavas.cli import main
-from piavas.datasets import Alignment, load_rirs, write_raf, write_rirs, write_rwavs
+from piavas.datasets import Alignment, Response, load_rirs, write_raf, write_rirs, write_rwavs
 from piavas.materials import save_scene
 from piavas.refine import load_clips
-from piavas.scene import Scene
+from piavas.scene import Pose, Scene
 from test_datasets_rirs import RESPONSES, signals
 from test_datasets_rwavs import UNIT, VIDEOS
 
@@ -130,3 +132,34 @@ def test_a_set_of_responses_is_checked(tmp_path, capsys):
     told = capsys.readouterr()
     assert "r2.wav" in told.err
     assert main(["import", "rirs", str(tmp_path / "gone")]) == 2
+
+
+def test_what_was_measured_is_simulated_beside_it(tmp_path, capsys):
+    """The measured set is the engine's own, so that predictions must equal it."""
+    room = Scene.shoebox((5, 4, 3), absorption=0.4)
+    simulator = Simulator(output="mono", rays=300, sample_rate=16_000, duration=0.4)
+    save_scene(room, tmp_path / "room")
+    places = [Pose.at((x, 1, 1.5)).matrix for x in (1, 2, 4)]
+    responses, samples = [], []
+    for k, source in enumerate(([1.0, 3, 1], [4.0, 3, 1])):
+        heard = simulator(room, source, np.stack(places)).samples
+        for i, pose in enumerate(places):
+            split = "test" if i else "train"
+            responses.append(Response(f"s{k}-{i}", Path(), np.array(source), pose, None, split))
+            samples.append(heard[i])
+    write_rirs(tmp_path / "set", responses, samples, 16_000)
+    args = ["import", "rirs", str(tmp_path / "set"), "--scene", str(tmp_path / "room"), "--json"]
+    args += ["--rays", "300", "--duration", "0.4", "--seconds", "0.32"]
+    assert main([*args, "--out", str(tmp_path / "out")]) == 0
+    folders = json.loads(capsys.readouterr().out)
+    for name in ("s0-1", "s0-2", "s1-1", "s1-2"):
+        ours, _ = read_audio(Path(folders["predicted"]) / f"{name}.wav")
+        theirs, rate = read_audio(Path(folders["recorded"]) / f"{name}.wav")
+        assert (rate, theirs.shape) == (16_000, (1, 5120))
+        # Sources are traced with the same seed, and only the listeners of the split.
+        assert np.abs(ours - theirs).max() < 0.02 * np.abs(theirs).max()
+    assert not (tmp_path / "out/predicted/s0-0.wav").exists()
+    args = ["evaluate", folders["predicted"], "--recordings", folders["recorded"]]
+    assert main([*args, "--family", "raf", "--out", str(tmp_path / "eval")]) == 0
+    assert main(["import", "rirs", str(tmp_path / "set"), "--out", str(tmp_path / "out")]) == 2
+    assert "go together" in capsys.readouterr().err

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import tyro
 from rich.console import Console
 
-from piavas.cli.physics import Physics, PhysicsOptions, make_simulator
+from piavas.cli.physics import DEFAULT, Physics, PhysicsOptions, make_simulator
 from piavas.cli.tell import group, tell
-from piavas.errors import about
+from piavas.errors import PiavasError, about
 
 AT_RWAVS_RATE = Physics(sample_rate=22_050)
 
@@ -150,16 +150,40 @@ def raf(
     tell({"table": str(table), "responses": len(room), **room.protocol("RAF").to_json()}, json)
 
 
-def rirs(folder: tyro.conf.Positional[Path], json: bool = False) -> None:
-    """Check a set of impulse responses: a table rirs.csv and its sound files.
+def rirs(
+    folder: tyro.conf.Positional[Path],
+    scene: Path | None = None,
+    out: Path | None = None,
+    split: Literal["train", "val", "test", "all"] = "test",
+    seconds: float | None = None,
+    physics: PhysicsOptions = DEFAULT,
+    json: bool = False,
+) -> None:
+    """Check a table of impulse responses; with --scene and --out, simulate what it measured.
 
     Args:
         folder: of rirs.csv.
+        scene: scene folder of the room.
+        out: folder to write, of predicted/ and recorded/, which `piavas evaluate` compares.
+        split: which responses are simulated.
+        seconds: of each response that are kept, 0.32 for RAF; all if not given.
+        physics: how sound is simulated; the rate is that of the table.
         json: print JSON for scripts.
     """
-    from piavas.datasets.rirset import check_rirs
+    from piavas.datasets.predict import predict
+    from piavas.datasets.rirset import check_rirs, load_rirs
+    from piavas.materials import load_scene
 
-    _report(check_rirs(folder), json)
+    if (scene is None) != (out is None):
+        raise PiavasError("go together", field="scene, out", mend="give both, or none to check")
+    if scene is None or out is None:
+        _report(check_rirs(folder), json)
+        return
+    measured, room = load_rirs(folder), load_scene(scene)
+    simulator = make_simulator(physics, "mono")
+    with about(scene):
+        predicted, recorded = predict(measured, room, simulator, out, split=split, seconds=seconds)
+    tell({"predicted": str(predicted), "recorded": str(recorded)}, json)
 
 
 def _report(check: Any, json: bool) -> None:
