@@ -157,7 +157,7 @@ def test_what_was_measured_is_simulated_beside_it(tmp_path, capsys):
         theirs, rate = read_audio(Path(folders["recorded"]) / f"{name}.wav")
         assert (rate, theirs.shape) == (16_000, (1, 5120))
         # Sources are traced with the same seed, and only the listeners of the split.
-        assert np.abs(ours - theirs).max() < 0.02 * np.abs(theirs).max()
+        assert np.abs(ours - theirs).max() < 1e-6 * np.abs(theirs).max()
     assert not (tmp_path / "out/predicted/s0-0.wav").exists()
     args = ["evaluate", folders["predicted"], "--recordings", folders["recorded"]]
     assert main([*args, "--family", "raf", "--out", str(tmp_path / "eval")]) == 0
