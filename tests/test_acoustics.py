@@ -223,18 +223,6 @@ def test_same_seed_same_samples_and_other_seed_others():
     assert np.abs(one - other).max() > 1e-4
 
 
-def test_error_falls_with_the_root_of_the_number_of_rays():
-    scene = Scene.shoebox(SIZE, absorption=0.4, scattering=0.5)
-    head = np.array([4.0, 2.5, 1.2])
-    numbers = [250, 1000, 4000]
-    deviation = [
-        np.std([late_energy(scene, SOURCE, head, rays=n, seed=s)[0].sum() for s in range(24)])
-        for n in numbers
-    ]
-    slope = linregress(np.log(numbers), np.log(deviation)).slope
-    assert slope == pytest.approx(-0.5, abs=0.2)
-
-
 def test_mirrored_scene_swaps_the_ears():
     walls = np.repeat(np.array([[0.1, 0.6, 0.2, 0.4, 0.3, 0.5]]).T, 9, axis=1)
     scene = Scene.shoebox(SIZE, absorption=walls, scattering=0.0)

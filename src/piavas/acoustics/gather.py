@@ -164,7 +164,7 @@ def _cross(ox, oy, oz, dx, dy, dz, length, centre, radius, block, listener, segm
 def _through(segments: Segments, part: slice, balls: Balls) -> tuple[NDArray, ...]:
     """Listener, segment, chord and way of each crossing of `part` of the segments."""
     both = (*segments.origin.T, *segments.direction.T, segments.length)
-    columns: Any = [column[part] for column in both]
+    columns = [column[part] for column in both]
     centre, radius = balls.centre.astype(np.float32), balls.radius.astype(np.float32)
     # Of segments spread evenly over a space of V, one of length L meets a ball with pi r² L / V.
     lines = float(columns[-1].sum()) * np.pi * float((radius**2).sum())
@@ -172,7 +172,8 @@ def _through(segments: Segments, part: slice, balls: Balls) -> tuple[NDArray, ..
     while True:
         listener, segment = np.empty(room, np.int32), np.empty(room, np.int32)
         chord, along = np.empty(room, np.float32), np.empty(room, np.float32)
-        found = _cross(*columns, centre, radius, BLOCK, listener, segment, chord, along)
+        args: Any = (*columns, centre, radius, BLOCK, listener, segment, chord, along)
+        found = _cross(*args)
         if found <= room:
             break
         room = found
