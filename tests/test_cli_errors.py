@@ -112,7 +112,10 @@ SIMULATE = "simulate @scene --source 4 3 1 --listener 1 1 1.5 --out @out.sofa " 
 MANY = SIMULATE.replace("--listener 1 1 1.5", "--listeners @poses.json")
 RECONSTRUCT = "reconstruct @capture --out @out.ply"
 RENDER = "render @dry.wav @responses.sofa --trajectory @poses.json --out @out.wav"
-IMPORT = "import capture @capture --scene @scene --out @out --hrtf rigid-sphere --rays 50 --clip-seconds .1"
+IMPORT = (
+    "import capture @capture --scene @scene --out @out --hrtf rigid-sphere --rays 50 "
+    "--clip-seconds .1"
+)
 TRAIN = "train @clips --out @out --max-steps 1 --blocks 2 --cycle 2 --channels 8 --embedding 8"
 REFINE = (
     "refine @model --x-sim @x_sim.wav --dry @dry.wav --source 4 3 1 --listener 1 1 1.5 "
