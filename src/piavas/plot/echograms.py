@@ -11,15 +11,17 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from piavas.plot.style import Plot, Theme, grid, joint_legend, themed
-from piavas.scene import OCTAVE_BANDS, ImpulseResponses, Scene, Source
+from piavas.scene import ImpulseResponses, Scene, Source
 
 Array = NDArray[np.float64]
-ONE_KILOHERTZ = OCTAVE_BANDS.index(1000.0)
+ONE_KILOHERTZ = 100  # bin of `EXACT`
 RAYS = 4000  # that look for mirrors
 NAMED = 14  # paths that get a label
 LONGEST = 0.04  # seconds after the first path within which the last one is drawn
 SMOOTH = 0.25e-3  # seconds over which the drawn level is a mean
 ORDERS = ("direct", "first order", "second order", "third order")
+BENT, EDGE = -1, "round an edge"
+EXACT = (4800, 48_000)  # size of an FFT and rate in hertz whose bin 100 lies at 1 kHz
 
 
 @dataclass(frozen=True)
@@ -28,24 +30,32 @@ class EarlyPath:
 
     Args:
         delay: seconds after the emission.
-        level: decibels re the free field at 1 m, in the 1 kHz octave, without air absorption.
+        level: decibels re the free field at 1 m, at 1 kHz, without air absorption.
         surfaces: materials met, in order; empty for the direct sound.
+        bent: whether it goes round an edge.
     """
 
     delay: float
     level: float
     surfaces: tuple[str, ...]
+    bent: bool = False
 
     @property
     def name(self) -> str:
         """The surfaces in words."""
-        return " + ".join(self.surfaces) if self.surfaces else "direct"
+        met = (*self.surfaces, EDGE) if self.bent else self.surfaces
+        return " + ".join(met) if met else "direct"
+
+    @property
+    def kind(self) -> int:
+        """Number of reflections, or `BENT`."""
+        return BENT if self.bent else len(self.surfaces)
 
 
 def early_paths(
     irs: ImpulseResponses, scene: Scene, listener: int = 0, *, order: int = 2
 ) -> list[EarlyPath]:
-    """The direct sound and the mirror paths up to `order` that `irs` has at `listener`, by delay.
+    """The discrete paths that `irs` has at `listener`, by delay: direct, mirrored, round edges.
 
     They are found anew from the places in `irs`, by rays that its report's seed sends out.
 
@@ -56,6 +66,7 @@ def early_paths(
         order: of reflections.
     """
     from piavas.acoustics import Simulator
+    from piavas.acoustics.early import path_spectra
     from piavas.acoustics.field import Room
 
     report = dict(irs.report)
@@ -72,18 +83,20 @@ def early_paths(
     poses = irs.listeners[listener : listener + 1]
     field = simulator.trace(Room(scene), Source(irs.source), poses)
     paths = field.paths(poses[:, :3, 3])
-    patches = field.room.patches
-    found = []
-    for i in range(len(paths)):
-        met = [p for p in paths.sequence[i] if p >= 0]
-        gain = abs(float(paths.gain[i, ONE_KILOHERTZ]))
-        found.append(
-            EarlyPath(
-                delay=float(paths.length[i]) / simulator.speed,
-                level=float(20 * np.log10(max(gain, 1e-9))),
-                surfaces=tuple(scene.materials[patches.material[p]].name for p in met),
-            )
+    size, rate = EXACT
+    gains = np.abs(
+        path_spectra(paths, np.zeros(size // 2 + 1), size, rate, simulator.speed)[:, ONE_KILOHERTZ]
+    )
+    names = [scene.materials[m].name for m in field.room.patches.material]
+    found = [
+        EarlyPath(
+            delay=float(paths.length[i]) / simulator.speed,
+            level=float(20 * np.log10(max(float(gains[i]), 1e-9))),
+            surfaces=tuple(names[patch] for patch in paths.sequence[i] if patch >= 0),
+            bent=bool(paths.bend[i] >= 0),
         )
+        for i in range(len(paths))
+    ]
     return sorted(found, key=lambda path: path.delay)
 
 
@@ -113,7 +126,7 @@ def echogram(
     """
     paths = early_paths(irs, scene, listener, order=order) if scene is not None else []
     far = float(np.linalg.norm(irs.listeners[listener, :3, 3] - irs.source)) / 343.0
-    start = max(0.0, far - 0.002)
+    start = max(0.0, (paths[0].delay if paths else far) - 0.002)
     last = max([p.delay for p in paths if p.delay < paths[0].delay + LONGEST], default=far + 0.056)
     end = until or last + 0.004
     times, level = _level(irs, listener)
@@ -156,14 +169,14 @@ def _level(irs: ImpulseResponses, listener: int) -> tuple[Array, Array]:
 
 
 def _draw_paths(ax: Axes, paths: list[EarlyPath], theme: Theme) -> None:
-    colors = (theme.accent, theme.source, theme.calm, *theme.palette[3:])
+    colors = (theme.accent, theme.source, theme.calm, *theme.palette[1::2], theme.palette[3])
     bottom, top = ax.get_ylim()
-    for k in sorted({len(path.surfaces) for path in paths}):
-        some = [path for path in paths if len(path.surfaces) == k and path.level > bottom]
+    for k in sorted({path.kind for path in paths}, key=lambda kind: (kind == BENT, kind)):
+        some = [path for path in paths if path.kind == k and path.level > bottom]
         if not some:
             continue
         delay, level = 1000 * np.array([p.delay for p in some]), np.array([p.level for p in some])
-        name = ORDERS[k] if k < len(ORDERS) else f"order {k}"
+        name = EDGE if k == BENT else ORDERS[k] if k < len(ORDERS) else f"order {k}"
         ax.vlines(delay, bottom, level, color=colors[k], linewidth=1.4)
         ax.scatter(delay, level, s=18, color=colors[k], zorder=3, label=name, linewidths=0)
     named = sorted(paths, key=lambda path: -path.level)[:NAMED]
