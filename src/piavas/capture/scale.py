@@ -34,9 +34,7 @@ def rescale(capture: Capture, metres: float) -> Capture:
         for r in capture.recordings
     )
     transform = np.diag([metres, metres, metres, 1.0]) @ capture.transform
-    return replace(
-        capture, frames=frames, recordings=recordings, transform=transform, metric=True
-    )
+    return replace(capture, frames=frames, recordings=recordings, transform=transform, metric=True)
 
 
 def metres_from_length(one: ArrayLike, two: ArrayLike, metres: float) -> float:
