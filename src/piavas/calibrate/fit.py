@@ -44,7 +44,7 @@ class Calibration:
 
     Args:
         scene: the room with the most probable materials. Where the data say nothing of one, that
-            is what the scene had before.
+            is about what the scene had before, and the report calls it undetermined.
         report: priors, fits, spreads and verdicts by material and band, gains and delays, and the
             errors before and after, also at positions held out, as plain JSON values.
     """

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from piavas.errors import GeometryError
 from piavas.geometry.files import TURN_UP, weld
-from piavas.scene import Mesh
+from piavas.scene import Mesh, triangle_areas
 
+NO_AREA = 1e-9  # square metres
 POLYGON = 0
 """Low four bits of a surface's flags; 1 and 2 are lines."""
 
@@ -32,7 +33,8 @@ class _Model:
 def load_ac3d(path: str | os.PathLike[str]) -> tuple[Mesh, tuple[str, ...], NDArray[np.int32]]:
     """Read an AC3D file (Colton, "The AC3D file format", version b).
 
-    Polygons become triangles, vertices in one place become one, and +y up becomes +z up.
+    Polygons become triangles, those without area are dropped, vertices in one place become one, and
+    +y up becomes +z up.
 
     Returns:
         the mesh, the names of its materials, and the material `[f]` of each face.
@@ -57,10 +59,12 @@ def load_ac3d(path: str | os.PathLike[str]) -> tuple[Mesh, tuple[str, ...], NDAr
             f"is broken or truncated: {problem}", file=path, mend="export it anew"
         ) from None
     material = np.repeat(model.material, [len(piece) for piece in pieces]).astype(np.int32)
-    merged, joined = weld(vertices @ TURN_UP.T, faces)
-    if len(joined) != len(material):
-        raise GeometryError("has faces without area", file=path, mend="repair the mesh")
-    return Mesh(merged, joined), tuple(model.names), material
+    # Polygons with corners in a row, there for what joins them, leave triangles without area.
+    solid = triangle_areas(vertices, faces) > NO_AREA
+    merged, joined = weld(vertices @ TURN_UP.T, faces[solid])
+    if len(joined) != solid.sum():
+        raise GeometryError("has faces thinner than .01 mm", file=path, mend="repair the mesh")
+    return Mesh(merged, joined), tuple(model.names), material[solid]
 
 
 def _object(

@@ -53,12 +53,13 @@ def simulated_parameters(room: BrasRoom, simulator: Simulator) -> dict[str, Arra
     centres = np.concatenate([thirds_of(OCTAVE_BANDS[b]) for b in known])
     shape = (len(room.sources), len(room.listeners), len(OCTAVE_BANDS))
     out = {name: np.full(shape, np.nan) for name in PARAMETERS}
-    for s, source in enumerate(room.sources):
-        responses = simulator(room.scene, source, room.listeners)
-        for i, one in enumerate(responses.samples[:, 0]):
-            found = third_octave_parameters(one, responses.sample_rate, centres)
-            for name, values in found.items():
-                out[name][s, i, known] = values.reshape(-1, 3).mean(axis=1)
+    for s, i in np.ndindex(shape[:2]):
+        # Each pair has chance of its own, as places in a real room have.
+        one = replace(simulator, seed=100 * simulator.seed + shape[1] * s + i)
+        response = one(room.scene, room.sources[s], room.listeners[i])
+        found = third_octave_parameters(response.samples[0, 0], response.sample_rate, centres)
+        for name, values in found.items():
+            out[name][s, i, known] = values.reshape(-1, 3).mean(axis=1)
     return out
 
 
