@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,25 @@ from piavas import __version__
 from piavas.acoustics import Simulator
 from piavas.audio import write_audio
 from piavas.capture import Capture, load_capture
-from piavas.evaluate import Comparison, Table, compare, evaluate
 from piavas.evaluate.report import Example, Picture, ReportData, RoomMap, write_report
 from piavas.files import write_json
 from piavas.geometry import reconstruct, save_mesh
 from piavas.listen import export_sofa
 from piavas.materials import assign_materials, save_scene
 from piavas.pairs import pair
-from piavas.refine import Clip, Refiner, RefinerConfig, TrainConfig, save_clips, train
+from piavas.refine import (
+    Clip,
+    Refiner,
+    RefinerConfig,
+    TrainConfig,
+    load_clips,
+    save_clips,
+    train,
+)
 from piavas.render import render, to_full_scale
 from piavas.scene import ImpulseResponses, Mesh, Pose, Scene, Trajectory
 from piavas.stages import Stages
+from piavas.trials import Trial, report_of_trial, try_clips
 
 RATE = 22_050
 SIMULATOR = Simulator(rays=10_000, sample_rate=RATE)
@@ -34,23 +42,6 @@ SYNTHETIC = (
     "noise and peak normalisation. They were rendered by the same propagation engine as the "
     "simulation, so they say nothing about how well that engine agrees with a real room."
 )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What the generated demo found out, for its report.
-
-    Args:
-        comparison: physics alone against refined, on sources that were not trained on.
-        baselines: tables of the energy baselines.
-        tests: the clips evaluated.
-        refined: refined audio `[2, time]` by clip name.
-    """
-
-    comparison: Comparison
-    baselines: dict[str, Table]
-    tests: list[Clip]
-    refined: dict[str, NDArray[np.float32]]
 
 
 def of_twin(out: Path, *, seed: int = 0, train_seconds: float = 150.0) -> Path:
@@ -82,11 +73,11 @@ def of_twin(out: Path, *, seed: int = 0, train_seconds: float = 150.0) -> Path:
     with stages(f"train a small refiner on one source for {train_seconds:.0f} s"):
         refiner = _train(out, train_seconds, seed)
     with stages("refine and evaluate on the other sources"):
-        outcome = _evaluate(out, refiner, clips, seed)
+        trial = _evaluate(out, refiner, seed)
     with stages("write the report"):
-        path = _report(out, capture, scene, clips, outcome, stages)
+        path = _report(out, capture, scene, trial, stages)
     write_json(out / "stages.json", [asdict(cost) for cost in stages.costs])
-    outcome.comparison.show()
+    trial.result.show()
     return path
 
 
@@ -151,76 +142,34 @@ def _train(out: Path, seconds: float, seed: int) -> Refiner:
     return train(out / "clips", out / "model", config, model=RefinerConfig.spectral())
 
 
-def _evaluate(out: Path, refiner: Refiner, clips: list[Clip], seed: int) -> Outcome:
-    from piavas.baselines import ENERGY_BASELINES, fit_energy
-
-    learn = [(clip.x_tx, _recorded(clip)) for clip in clips if clip.split == "train"]
-    tests = [clip for clip in clips if clip.split == "test"][::3]
-    refined = {c.name: refiner(c.x_sim, c.x_tx, pose=c.pose, source=c.source) for c in tests}
-    truth = {clip.name: _recorded(clip) for clip in tests}
-    how: dict[str, Any] = {
-        "sample_rate": RATE,
-        "seed": seed,
-        "protocol": "RWAVS-Gen in small: one source trains, the others evaluate",
-        "groups": {clip.name: clip.environment for clip in tests},
-    }
-    comparison = compare({c.name: c.x_sim for c in tests}, refined, truth, "avcloud", **how)
-    baselines: dict[str, Table] = {}
-    for name in ENERGY_BASELINES:
-        predict = fit_energy(name, learn)
-        baselines[name] = evaluate({c.name: predict(c.x_tx) for c in tests}, truth, **how)
-    comparison.save(out / "comparison.json")
-    for clip in tests:
-        for kind, sound in (("simulated", clip.x_sim), ("refined", refined[clip.name])):
+def _evaluate(out: Path, refiner: Refiner, seed: int) -> Trial:
+    protocol = "RWAVS-Gen in small: one source trains, the others evaluate"
+    trial = try_clips(load_clips(out / "clips"), refiner, seed=seed, protocol=protocol)
+    trial.result.save(out / "comparison.json")
+    for clip in trial.tests:
+        heard = {"simulated": clip.x_sim, "refined": trial.refined[clip.name]}
+        for kind, sound in heard.items():
             write_audio(out / "wav" / kind / f"{clip.name}.wav", to_full_scale(sound)[0], RATE)
-        write_audio(out / "wav" / "recorded" / f"{clip.name}.wav", truth[clip.name], RATE)
-    return Outcome(comparison, baselines, tests, refined)
+        if clip.x_rx is not None:
+            write_audio(out / "wav" / "recorded" / f"{clip.name}.wav", clip.x_rx, RATE)
+    return trial
 
 
-def _recorded(clip: Clip) -> NDArray[np.float32]:
-    assert clip.x_rx is not None  # the twin recorded every clip
-    return clip.x_rx
-
-
-def _report(
-    out: Path, capture: Capture, scene: Scene, clips: list[Clip], found: Outcome, stages: Stages
-) -> Path:
-    shown = found.tests[:: max(1, len(found.tests) // 5)][:5]
-    examples = tuple(
-        Example(
-            name=clip.name,
-            sample_rate=RATE,
-            dry=clip.x_tx,
-            simulated=clip.x_sim,
-            refined=found.refined[clip.name],
-            recorded=clip.x_rx,
-            note=_place(clip),
-        )
-        for clip in shown
+def _report(out: Path, capture: Capture, scene: Scene, trial: Trial, stages: Stages) -> Path:
+    data = report_of_trial(
+        trial,
+        load_clips(out / "clips"),
+        "An apartment seen by a camera, heard anywhere",
+        scene,
     )
-    sources = {clip.environment: clip.source for clip in clips}
-    data = ReportData(
-        title="An apartment seen by a camera, heard anywhere",
+    data = replace(
+        data,
         statements=(SYNTHETIC, *_honesty(scene)),
-        tables=found.baselines,
-        comparison=found.comparison,
-        room_map=RoomMap(
-            sources=sources,
-            mesh=scene,
-            train=np.stack([clip.pose for clip in clips if clip.split == "train"]),
-            held_out=np.stack([clip.pose for clip in found.tests]),
-        ),
-        examples=examples,
         pictures=_pictures(capture),
         provenance=_provenance(scene),
         timings=stages.seconds,
     )
     return write_report(out / "report.html", data)
-
-
-def _place(clip: Clip) -> str:
-    far = float(np.linalg.norm(clip.pose[:3, 3] - clip.source))
-    return f"{far:.1f} m from source {clip.environment}, which the refiner was not trained on"
 
 
 def _honesty(scene: Scene) -> tuple[str, ...]:
