@@ -12,7 +12,8 @@ from types import ModuleType
 from piavas.errors import MissingDependencyError
 
 VARIANT_VARIABLE = "PIAVAS_VARIANT"
-"""Environment variable that picks the Mitsuba variant, e.g. `cuda_ad_mono`."""
+"""Environment variable that picks the Mitsuba variant: `llvm_ad_mono`, `cuda_ad_mono`, or `auto`
+for the latter where there is a GPU."""
 
 MEND = (
     "run `pip install karellen-llvm-core` (Linux x86-64), or install LLVM 15 or newer and "
@@ -65,6 +66,11 @@ def mitsuba() -> ModuleType:
             f"Mitsuba cannot be imported: {problem}", mend="run `pip install mitsuba`"
         ) from None
     variant = os.environ.get(VARIANT_VARIABLE, "llvm_ad_mono")
+    if variant == "auto":
+        import drjit
+
+        gpu = drjit.has_backend(drjit.JitBackend.CUDA) and "cuda_ad_mono" in mi.variants()
+        variant = "cuda_ad_mono" if gpu else "llvm_ad_mono"
     try:
         mi.set_variant(variant)
     except (ImportError, AttributeError) as problem:
