@@ -14,6 +14,7 @@ from piavas.capture import Capture, Recording
 from piavas.capture.recordings import UNUSED
 from piavas.errors import DataError
 from piavas.refine import Clip
+from piavas.refine.model import power
 from piavas.render import render
 from piavas.scene import Scene, Trajectory
 
@@ -32,8 +33,8 @@ def pair(
 ) -> Iterator[Clip]:
     """Simulate every recording of `capture` and cut both into clips, one a pose.
 
-    The simulated sound of a recording is scaled to the recording's peak: recordings are
-    peak-normalised, one by one, so that is all that is known of their gain.
+    The simulated sound of a recording is scaled to the recording's power: recordings are
+    peak-normalised, one by one, so their gain is unknown, and one sample would tell it badly.
 
     Args:
         capture: with recordings.
@@ -55,7 +56,7 @@ def pair(
         dry, _ = read_audio(recording.dry_path, sample_rate=sample_rate, channels=1)
         wet, _ = read_audio(recording.wet_path, sample_rate=sample_rate, channels=2)
         simulated = simulate_recording(recording, scene, simulator, dry, wet.shape[1])
-        simulated *= np.abs(wet).max() / np.abs(simulated).max()
+        simulated *= power(wet) / power(simulated)
         yield from cut(
             recording, dry, simulated, wet, sample_rate=sample_rate, clip_seconds=clip_seconds,
             window=window,
