@@ -29,6 +29,7 @@ _HOMES = {
     "piavas.capture": ("Capture", "load_capture"),
     "piavas.geometry": ("load_mesh", "reconstruct", "save_mesh"),
     "piavas.materials": ("assign_materials", "load_scene", "load_table", "save_scene"),
+    "piavas.acoustics.directivity": ("Balloon", "load_directivity"),
     "piavas.acoustics": ("Hrtf", "Simulator", "load_hrtf", "load_responses"),
     "piavas.render": ("render", "sample_trajectory", "to_full_scale"),
     "piavas.refine": ("Refiner",),
@@ -47,6 +48,7 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Balloon",
     "Capture",
     "Directivity",
     "Hrtf",
@@ -71,6 +73,7 @@ __all__ = [
     "export_web",
     "import_sofa",
     "load_capture",
+    "load_directivity",
     "load_hrtf",
     "load_mesh",
     "load_responses",
@@ -88,6 +91,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from piavas.acoustics import Hrtf, Simulator, load_hrtf, load_responses
+    from piavas.acoustics.directivity import Balloon, load_directivity
     from piavas.capture import Capture, load_capture
     from piavas.errors import PiavasError
     from piavas.evaluate import evaluate, room_metrics
