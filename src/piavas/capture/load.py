@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from piavas.capture.colmap import ColmapReader
 from piavas.capture.nerfstudio import NerfstudioReader
 from piavas.capture.rgbd import RgbdReader
 from piavas.capture.types import Capture
@@ -34,7 +35,7 @@ class Reader(Protocol):
         ...
 
 
-READERS: tuple[Reader, ...] = (NerfstudioReader(), RgbdReader())
+READERS: tuple[Reader, ...] = (NerfstudioReader(), RgbdReader(), ColmapReader())
 
 
 def load_capture(path: str | os.PathLike[str]) -> Capture:
@@ -45,7 +46,7 @@ def load_capture(path: str | os.PathLike[str]) -> Capture:
     here, from the headers alone; pixels are read by `Frame.image`, `.depth` and `.labels`.
 
     Args:
-        path: folder with `transforms.json` (nerfstudio) or `frame-XXXXXX.color.*` (RGB-D).
+        path: folder of one of the layouts in `READERS`.
 
     Raises:
         CaptureError: no such folder, no known layout, two layouts at once, or anything in it
