@@ -44,7 +44,15 @@ SYNTHETIC = (
 )
 
 
-def of_twin(out: Path, *, seed: int = 0, train_seconds: float = 150.0) -> Path:
+def of_twin(
+    out: Path,
+    *,
+    seed: int = 0,
+    train_seconds: float = 150.0,
+    frames: int = 60,
+    width: int = 320,
+    seconds: float = 48.0,
+) -> Path:
     """Generate an apartment, hear it through the whole pipeline, and report.
 
     One source position trains the refiner, the others evaluate it (RWAVS-Gen in small).
@@ -53,6 +61,9 @@ def of_twin(out: Path, *, seed: int = 0, train_seconds: float = 150.0) -> Path:
         out: folder to write to.
         seed: of the apartment.
         train_seconds: how long the refiner may train.
+        frames: images of the capture.
+        width: of an image, pixels; three quarters as high.
+        seconds: of each recording.
 
     Returns:
         path of the report.
@@ -61,9 +72,11 @@ def of_twin(out: Path, *, seed: int = 0, train_seconds: float = 150.0) -> Path:
 
     stages = Stages(total=8)
     with stages("generate an apartment and walk a camera through it"):
-        world = generate_capture(out / "capture", seed, frames=60, width=320, height=240)
+        world = generate_capture(
+            out / "capture", seed, frames=frames, width=width, height=3 * width // 4
+        )
     with stages("record three sources with the twin's hidden physics"):
-        record(world, out / "capture", sources=3, seed=seed)
+        record(world, out / "capture", sources=3, seed=seed, seconds=seconds)
     capture, scene = _scene(out, stages)
     with stages("simulate the recordings"):
         clips = list(pair(capture, scene, SIMULATOR, sample_rate=RATE))
