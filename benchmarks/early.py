@@ -90,6 +90,18 @@ def measure(room: Room, heads: np.ndarray, choice: tuple[int, int, int]) -> dict
     }
 
 
+def completeness(room: Room, heads: np.ndarray, order: int) -> dict[str, object]:
+    """Mirrored paths that 20,000 rays lead to, beside those of half a million."""
+    found = []
+    for rays in (20_000, 500_000):
+        simulator = Simulator(
+            specular_order=order, diffraction_order=0, transmission=0, duration=0.15, rays=rays
+        )
+        field = simulator.trace(room, Source(SOURCE), as_poses(heads[:60]))
+        found.append(len(field.paths(heads[:60])))
+    return {"specular_order": order, "paths_20k_rays": found[0], "paths_500k_rays": found[1]}
+
+
 def main() -> None:
     """Print one line for each mesh and choice."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -101,6 +113,8 @@ def main() -> None:
         room = Room(apartment(mesh))
         for choice in CHOICES:
             print(json.dumps({"mesh": mesh, **measure(room, heads, choice)}), flush=True)
+        for order in (3, 4, 6):
+            print(json.dumps({"mesh": mesh, **completeness(room, heads, order)}), flush=True)
 
 
 if __name__ == "__main__":
