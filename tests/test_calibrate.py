@@ -21,7 +21,7 @@ from piavas.cli import main
 from piavas.errors import AudioError, CalibrationError, SimulationError
 from piavas.materials import load_scene, save_scene
 from piavas.measured import load_dechorate
-from piavas.scene import OCTAVE_BANDS, Material, Scene, Source
+from piavas.scene import OCTAVE_BANDS, Material, Pose, Scene, Source
 
 FROM_250 = slice(2, 8)
 SIZE = (6.0, 4.5, 2.8)
@@ -314,6 +314,24 @@ def test_recordings_are_read_in_their_order(folder):
     assert held == [2]
     with pytest.raises(CalibrationError, match="neither"):
         read_recordings(folder / "scene")
+
+
+def test_a_walk_is_read_as_pieces_at_rest(tmp_path):
+    """Three seconds and a half: pieces of a second, at the pose nearest their middle."""
+    sound = np.random.default_rng(1).normal(size=(56_000, 2)) * 0.1
+    soundfile.write(tmp_path / "dry.wav", sound[:, 0], 16_000)
+    soundfile.write(tmp_path / "wet.wav", sound, 16_000)
+    poses = [Pose.at((x, 1.0, 1.5)).matrix.tolist() for x in (1.0, 2.0, 3.0)]
+    walk = {"name": "walk", "source": [1, 1, 1], "dry": "dry.wav", "wet": "wet.wav"}
+    walks = [
+        {**walk, "times": [0.5, 1.5, 2.5], "poses": poses},
+        {**walk, "name": "test", "times": [0.5, 1.5, 2.5], "poses": poses, "split": "test"},
+    ]
+    (tmp_path / "recordings.json").write_text(json.dumps(walks))
+    found, held = read_recordings(tmp_path)
+    assert [r.listener[0] for r in found] == [1, 2, 3] * 2
+    assert [r.span for r in found[:3]] == [(0, 1), (1, 2), (2, 3)]
+    assert held == [3, 4, 5]
 
 
 def test_a_measured_room_is_predicted_where_it_was_not_heard():

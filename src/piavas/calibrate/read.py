@@ -14,6 +14,7 @@ import numpy as np
 from piavas.audio import read_audio
 from piavas.calibrate.observe import Performance, Recording, RoomResponse
 from piavas.capture import fields
+from piavas.capture.recordings import UNUSED
 from piavas.capture.recordings import read_recordings as read_performances
 from piavas.capture.types import Recording as Walk
 from piavas.errors import CalibrationError, CaptureError
@@ -86,8 +87,12 @@ def _walks(walks: tuple[Walk, ...]) -> tuple[list[Recording], list[int]]:
         starts = np.arange(0.0, max(wet.shape[1] / rate - PIECE, 0.0) + 1e-9, PIECE)
         for start in starts[np.linspace(0, len(starts) - 1, min(len(starts), PIECES)).astype(int)]:
             middle = start + PIECE / 2
-            pose = walk.poses[int(np.abs(walk.times - middle).argmin())]
-            if walk.split != "train":
+            nearest = int(np.abs(walk.times - middle).argmin())
+            pose = walk.poses[nearest]
+            split = walk.splits[nearest] if walk.splits else walk.split
+            if split == UNUSED:
+                continue
+            if split != "train":
                 held.append(len(found))
             found.append(
                 Performance(

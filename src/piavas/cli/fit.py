@@ -55,6 +55,7 @@ def calibrate(
         found,
         held_out=held,
         simulator=make_simulator(physics, "mono"),
+        **({} if physics.rays == "auto" else {"rays": physics.rays}),
         spread=spread,
         scattering=scattering,
         known_level=known_level,
