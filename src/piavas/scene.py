@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from piavas.errors import GeometryError, MaterialError, SimulationError
-from piavas.source import OCTAVE_BANDS, Directivity, Source, as_point, band_values
+from piavas.source import OCTAVE_BANDS, Directivity, Source, as_point, band_values, source_of_each
 
 __all__ = [
     "INFERRED",
@@ -353,20 +353,6 @@ class Scene:
         return replace(self, materials=tuple(materials))
 
 
-def _source_of_each(source: ArrayLike, responses: int) -> Array:
-    """`source` as `[3]`, or as `[responses, 3]` where it moves."""
-    places = np.asarray(source)
-    if places.ndim != 2:
-        return as_point(source, "source")
-    if len(places) != responses:
-        raise SimulationError(
-            f"{len(places)} sources for {responses} responses",
-            field="source",
-            mend="give one source, or one for each response",
-        )
-    return np.stack([as_point(place, f"source[{i}]") for i, place in enumerate(places)])
-
-
 @dataclass(frozen=True)
 class ImpulseResponses:
     """What one source sounds like at every listener.
@@ -399,7 +385,7 @@ class ImpulseResponses:
                 mend="give [listener, channel, time]",
             )
         object.__setattr__(self, "samples", samples)
-        object.__setattr__(self, "source", _source_of_each(self.source, len(samples)))
+        object.__setattr__(self, "source", source_of_each(self.source, len(samples)))
         object.__setattr__(self, "listeners", listeners)
 
     def __len__(self) -> int:

@@ -50,6 +50,20 @@ def as_point(value: ArrayLike, name: str) -> Array:
     return point
 
 
+def source_of_each(source: ArrayLike, responses: int) -> Array:
+    """`source` as `[3]`, or as `[responses, 3]` where it moves."""
+    places = np.asarray(source)
+    if places.ndim != 2:
+        return as_point(source, "source")
+    if len(places) != responses:
+        raise SimulationError(
+            f"{len(places)} sources for {responses} responses",
+            field="source",
+            mend="give one source, or one for each response",
+        )
+    return np.stack([as_point(place, f"source[{i}]") for i, place in enumerate(places)])
+
+
 class Pattern(Protocol):
     """A directivity: `Directivity`, or a measured `piavas.acoustics.directivity.Balloon`."""
 
