@@ -3,8 +3,8 @@
 The energy density of rays in a ball of volume V is the sum of their energies times their chord
 lengths over V (the track-length estimator of transport theory, Lux & Koblinger 1991, section 6).
 It needs no shadow rays, holds for mirrored and scattered sound alike, and so keeps reciprocity.
-Every segment is tested against every ball: in blocks that stay in cache that takes about a
-nanosecond, less than finding them by cells of space.
+Every segment is tested against every ball: in blocks that stay in cache that takes a few
+nanoseconds, less than finding them by cells of space.
 """
 
 from __future__ import annotations
