@@ -66,7 +66,7 @@ def calibrate(
         console.print_json(data=result.report)
         return
     console.print(materials_table(result.report))
-    console.print(f"wrote {out}")
+    console.print(f"wrote {out}", highlight=False, soft_wrap=True, markup=False)
 
 
 def materials_table(report: dict[str, Any]) -> Table:

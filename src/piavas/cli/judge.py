@@ -155,4 +155,4 @@ def _write(result: Table | Comparison, page: ReportData, out: Path, json: bool) 
         console.print_json(data={**facts, "table": str(out / TABLE), "report": str(out / REPORT)})
     else:
         result.show(console)
-        console.print(f"open [bold]{out / REPORT}[/bold]")
+        console.print(f"open {out / REPORT}", highlight=False, soft_wrap=True, markup=False)

@@ -50,7 +50,7 @@ def doctor(json: bool = False) -> None:
         for finding in findings:
             mark = {True: "[green]ok[/]", False: "[red]missing[/]", None: "[dim]info[/]"}
             line = f"{mark[finding.good]:>20} {finding.what}: {finding.told}"
-            console.print(line + (f"  -> {finding.mend}" if finding.mend else ""))
+            console.print(line + (f"  -> {finding.mend}" if finding.mend else ""), soft_wrap=True)
     if any(finding.good is False for finding in findings):
         raise SystemExit(2)
 
