@@ -19,7 +19,7 @@ LARGEST = 60_000_000  # voxels
 def manhattan_yaw(views: list[View], bins: int = 180) -> float:
     """Angle in radians, within 45 degrees, by which the walls are turned.
 
-    First the peak of the wall normals' angles, folded to a quarter turn; then, within two degrees
+    First the peak of the wall normals' angles, folded to a quarter turn; then, within eight degrees
     of it, the turn that gathers the walls' points to the sharpest lines.
     """
     normals, points = zip(*(_wall_points(view) for view in views), strict=True)
@@ -30,7 +30,7 @@ def manhattan_yaw(views: list[View], bins: int = 180) -> float:
     count, edges = np.histogram(folded, bins, (0, np.pi / 2))
     peak = edges[np.argmax(count + np.roll(count, 1) + np.roll(count, -1))] + np.pi / 4 / bins
     along = np.mod(np.arctan2(normal[:, 1], normal[:, 0]) - peak + np.pi / 4, np.pi) < np.pi / 2
-    for reach, step in ((2.0, 0.25), (0.25, 0.05)):
+    for reach, step in ((8.0, 0.25), (0.25, 0.05)):
         tries = peak + np.radians(np.arange(-reach, reach + step / 2, step))
         peak = tries[int(np.argmax([_sharpness(point, along, turn) for turn in tries]))]
     return float(np.mod(peak + np.pi / 4, np.pi / 2) - np.pi / 4)
