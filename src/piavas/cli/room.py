@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from piavas.cli.tell import tell
+from piavas.errors import GeometryError
 from piavas.files import check_target
+
+if TYPE_CHECKING:
+    from piavas.capture import Capture
+    from piavas.geometry.depth import DepthSource
 
 
 def twin(
@@ -48,18 +54,20 @@ def reconstruct(
     metres: float | None = None,
     voxel: float = 0.05,
     triangles: int = 20_000,
+    up: Literal["y", "z"] | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> None:
-    """Images to a closed mesh of the air in the room.
+    """Images, or a scan, to a closed mesh of the air in the room.
 
     Args:
-        capture: folder in any supported layout.
+        capture: folder in any supported layout, or a scan: GLB, OBJ, PLY or STL.
         out: mesh file to write, e.g. room/mesh.ply.
         depth: "sensor" takes the capture's depth images, "stereo" matches its colour images.
         metres: that one unit of the capture's lengths is, where they are only up to scale.
         voxel: metres.
         triangles: budget of the mesh.
+        up: upward axis of a scan; y for glTF and z for all else where it is not given.
         dry_run: only say what it will cost in time, memory and disk.
         json: print JSON for scripts.
     """
@@ -67,17 +75,50 @@ def reconstruct(
     from piavas.geometry import reconstruct as run
     from piavas.geometry import save_mesh
     from piavas.geometry.estimate import estimate
+    from piavas.geometry.scan import is_scan
 
     check_target(out, ".ply")
-    found = load_capture(capture)
-    found = found if metres is None else rescale(found, metres)
+    extra: dict[str, object] = {}
+    source: str | DepthSource
+    if is_scan(capture):
+        found, source, extra["scan"] = _scan(capture, metres, up)
+    else:
+        _no_scan(capture, up)
+        found, source = load_capture(capture), depth
+        found = found if metres is None else rescale(found, metres)
     if dry_run:
-        cost = estimate(found, depth=depth, voxel=voxel, triangles=triangles)
+        cost = estimate(found, depth=source, voxel=voxel, triangles=triangles)
         tell(vars(cost), json)
         return
-    mesh = run(found, depth=depth, voxel=voxel, triangles=triangles)
+    mesh = run(found, depth=source, voxel=voxel, triangles=triangles)
+    mesh = replace(mesh, report={**mesh.report, **extra})
     save_mesh(mesh, out)
     tell({"wrote": str(out), **mesh.report}, json)
+
+
+def _scan(path: Path, metres: float | None, up: str | None) -> tuple[Capture, DepthSource, object]:
+    """Views of a scan from inside it, their depth, and the report of its cleaning."""
+    from piavas.geometry import load_mesh
+    from piavas.geometry.scan import look_round
+
+    scan = load_mesh(path, up=up)
+    try:
+        looks = look_round(replace(scan, vertices=scan.vertices * (metres or 1.0)))
+    except GeometryError as problem:
+        raise GeometryError(
+            problem.what, file=path, field=problem.field, mend=problem.mend
+        ) from None
+    return looks.capture, looks.rays, looks.report
+
+
+def _no_scan(capture: Path, up: str | None) -> None:
+    if up is not None:
+        raise GeometryError(
+            "is no scan, and a capture knows its upward axis",
+            file=capture,
+            field="--up",
+            mend="leave it out",
+        )
 
 
 def materials(

@@ -129,7 +129,8 @@ def _foreign(path: Path, up: str | None) -> Mesh:
         raise GeometryError("has no faces", field="mesh", mend="give a mesh with triangles")
     if (up or ("y" if path.suffix.lower() in (".glb", ".gltf") else "z")) == "y":
         vertices = vertices @ TURN_UP.T
-    return Mesh(*weld(vertices, faces))
+    welded = weld(vertices, faces)
+    return Mesh(*welded, report={"welded": len(vertices) - len(welded[0])})
 
 
 def weld(

@@ -1,0 +1,192 @@
+"""Scans made closed: a true world broken as devices break it, scans that are none, real ones."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import trimesh
+from numpy.testing import assert_allclose
+
+from conftest import shared
+from piavas.cli import main
+from piavas.errors import GeometryError
+from piavas.geometry import clean_scan, load_mesh
+from piavas.geometry.scan import drop_floating, look_round
+from piavas.rays import RayCaster
+from piavas.scene import Mesh
+from rooms import distance_to, two_rooms
+
+VOXEL = 0.1
+WORLD = two_rooms()
+
+
+def broken(*, holes=12, flip=0.0, seed=3) -> Mesh:
+    """The two rooms in triangles that share no vertices, with holes and floating pieces."""
+    generator = np.random.default_rng(seed)
+    vertices, faces = trimesh.remesh.subdivide_to_size(WORLD.vertices, WORLD.faces, 0.3)
+    centre = vertices[faces].mean(axis=1)
+    keep = np.ones(len(faces), bool)
+    for at in centre[generator.integers(len(centre), size=holes)]:
+        keep &= np.linalg.norm(centre - at, axis=1) > generator.uniform(0.25, 0.45)
+    faces = faces[keep]
+    turned = generator.random(len(faces)) < flip
+    faces[turned] = faces[turned, ::-1]
+    corners = vertices[faces].reshape(-1, 3)
+    corners += 1e-4 * generator.uniform(-1, 1, corners.shape)
+    floating = trimesh.creation.icosphere(1, 0.1)
+    spots = np.array([(1.0, 3.0, 1.4), (6.0, 2.0, 1.7), (3.2, 1.0, 2.2), (2.0, -3.0, 1.0)])
+    pieces = [floating.vertices + spot for spot in spots]
+    extra = [floating.faces + len(corners) + i * len(floating.vertices) for i in range(len(spots))]
+    return Mesh(
+        np.concatenate([corners, *pieces]),
+        np.concatenate([np.arange(len(corners)).reshape(-1, 3), *extra]).astype(np.int32),
+    )
+
+
+@pytest.fixture(scope="module")
+def scan() -> Mesh:
+    return broken()
+
+
+@pytest.fixture(scope="module")
+def cleaned(scan) -> Mesh:
+    return clean_scan(scan, voxel=VOXEL)
+
+
+# --- a world of known truth
+
+
+def test_the_broken_world_is_closed_and_true(cleaned):
+    assert cleaned.report["leak"] == 0
+    assert trimesh.Trimesh(cleaned.vertices, cleaned.faces, process=False).is_watertight
+    assert cleaned.report["volume"] == pytest.approx(WORLD.volume, rel=0.03)
+    wall = cleaned.vertices[np.abs(cleaned.vertices[:, 0] - 8.2) < 0.05, 0]
+    assert len(wall) and np.abs(np.median(wall) - 8.2) < 0.02
+    assert_allclose(cleaned.report["floor"], 0, atol=0.02)
+    # The doorway, 2 m high, is a part of the plan of its own.
+    assert_allclose(cleaned.report["ceilings"], [2.0, 2.4, 2.7], atol=0.02)
+
+
+def test_the_doorway_stays_and_the_table_too(cleaned):
+    caster = RayCaster(cleaned.vertices, cleaned.faces)
+    assert caster.visible([[3.5, 3.1, 1.2]], [[5.0, 3.1, 1.2]])[0]
+    assert not caster.visible([[3.5, 1.0, 1.2]], [[5.0, 1.0, 1.2]])[0]
+    distance, face = caster.closest([[2.0, 1.5, 1.5]], [[0.0, 0.0, -1.0]])
+    assert distance[0] == pytest.approx(0.75, abs=0.03)
+    a, b, c = cleaned.triangles[face[0]]
+    assert np.cross(b - a, c - a)[2] > 0  # into the air
+
+
+def test_what_was_observed_lies_where_the_world_is(cleaned):
+    seen = cleaned.triangles[cleaned.origin == 0].mean(axis=1)
+    gap = distance_to(seen[:: max(1, len(seen) // 300)], WORLD.vertices, WORLD.faces)
+    assert np.median(gap) < 0.015
+
+
+def test_the_report_says_what_was_done(scan, cleaned):
+    told = cleaned.report["scan"]
+    assert told["faces"] == len(scan.faces)
+    assert told["floating"]["pieces"] == 4
+    assert told["floating"]["faces"] == 4 * 80
+    assert told["floating"]["area"] == pytest.approx(4 * 4 * np.pi * 0.1**2, rel=0.1)
+    # Each inner vertex stood there once for each of its faces.
+    assert told["welded"] > 0.6 * len(scan.vertices)
+    assert told["places_by"] == "enclosed"
+    assert told["turned"] < 0.01  # backs are met through the holes alone
+    area = cleaned.report["area"]
+    assert area["observed"] > 0.8 * sum(area.values())
+
+
+def test_sides_that_are_wrong_are_found_out(scan):
+    back = Mesh(scan.vertices, scan.faces[:, ::-1])
+    looks = look_round(back)
+    assert looks.report["turned"] > 0.99 and looks.rays.sided
+    assert look_round(broken(flip=0.5)).report["turned"] == pytest.approx(0.5, abs=0.1)
+    assert not look_round(broken(flip=0.5)).rays.sided
+
+
+def test_mixed_sides_do_no_harm():
+    mesh = clean_scan(broken(flip=0.5), voxel=VOXEL)
+    assert mesh.report["leak"] == 0
+    assert mesh.report["volume"] == pytest.approx(WORLD.volume, rel=0.03)
+
+
+def test_places_are_in_the_air_of_both_rooms(scan):
+    at = look_round(scan).capture.positions
+    assert ((at > 0) & (at < (8.2, 4, 2.7))).all()
+    assert {bool(x > 4.1) for x in at[:, 0]} == {False, True}
+    gap = distance_to(np.unique(at, axis=0), WORLD.vertices, WORLD.faces)
+    assert gap.min() > 0.2
+
+
+def test_given_places_are_taken():
+    places = [(1.0, 3.0, 1.4), (3.3, 3.1, 1.5), (5.2, 1.0, 1.5)]
+    looks = look_round(broken(), places)
+    assert looks.report["places_by"] == "given"
+    assert_allclose(np.unique(looks.capture.positions, axis=0), places)
+
+
+def test_pieces_that_nearly_touch_stay(scan):
+    mesh, pieces = drop_floating(scan)
+    assert pieces == 4
+    again, none = drop_floating(mesh)
+    assert none == 0 and len(again.faces) == len(mesh.faces)
+
+
+# --- scans that are none
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_another_unit_is_said(scan, unit):
+    with pytest.raises(GeometryError, match="m across"):
+        clean_scan(Mesh(scan.vertices * unit, scan.faces))
+
+
+def test_an_open_ground_encloses_nothing():
+    ground = trimesh.creation.box((20, 20, 0.1))
+    with pytest.raises(GeometryError, match="encloses no place"):
+        clean_scan(Mesh(ground.vertices, ground.faces))
+
+
+# --- real ones
+
+
+@pytest.mark.parametrize("name", ["LAS0", "WACRO3"])
+def test_scans_of_an_office_do_not_leak(name):
+    mesh = clean_scan(load_mesh(shared(f"data/riken/{name}.obj"), up="y"), voxel=VOXEL)
+    assert mesh.report["leak"] == 0
+    assert trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).is_watertight
+    assert mesh.report["scan"]["floating"]["pieces"] > 0
+    assert abs(mesh.report["floor"]) < 0.1
+    assert 15 < mesh.report["volume"] < 90
+
+
+# --- from the command line
+
+
+def test_the_verb_takes_a_scan_with_y_up(scan, tmp_path, capsys):
+    y_up = trimesh.Trimesh(scan.vertices[:, [0, 2, 1]] * (1, 1, -1), scan.faces, process=False)
+    y_up.apply_scale(100)
+    y_up.export(tmp_path / "scan.obj")
+    out = tmp_path / "mesh.ply"
+    options = ["--voxel", str(VOXEL), "--up", "y", "--metres", "0.01", "--json"]
+    assert not main(["reconstruct", str(tmp_path / "scan.obj"), "--out", str(out), *options])
+    told = json.loads(capsys.readouterr().out)
+    assert told["scan"]["floating"]["pieces"] == 4 and told["leak"] == 0
+    mesh = load_mesh(out)
+    assert mesh.report["volume"] == pytest.approx(WORLD.volume, rel=0.03)
+    assert mesh.report["scan"] == told["scan"]
+
+
+def test_the_verb_names_what_is_wrong(scan, tmp_path, capsys):
+    trimesh.Trimesh(scan.vertices * 1000, scan.faces).export(tmp_path / "scan.ply")
+    out = str(tmp_path / "mesh.ply")
+    for path, extra, told in (
+        ("scan.ply", [], "m across"),
+        ("gone.obj", [], "no such file"),
+        (".", ["--up", "y"], "is no scan"),
+    ):
+        assert main(["reconstruct", str(tmp_path / path), "--out", out, *extra]) == 2
+        assert told in " ".join(capsys.readouterr().err.split())
