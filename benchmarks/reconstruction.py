@@ -1,6 +1,7 @@
 """How near reconstructions of generated apartments come to the truth, one JSON object a line.
 
-    python benchmarks/reconstruction.py [--seeds 1 2 3 4 5] [--depth sensor|stereo] [--frames 60]
+    python benchmarks/reconstruction.py [--seeds 1 2 3 4 5] [--depth sensor|stereo]
+        [--frames 60] [--rooms 2]
 
 Distances are exact point-to-mesh. `*_error` of sound compares what is simulated in the
 reconstruction with the true mesh, both with the true materials, at four places of each apartment:
@@ -124,10 +125,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--depth", default="sensor", choices=["sensor", "stereo"])
     parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--rooms", type=int, default=None)
     options = parser.parse_args()
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:
-            world = generate_capture(folder, seed, frames=options.frames)
+            world = generate_capture(
+                folder, seed, frames=options.frames, rooms=options.rooms,
+                film=options.depth == "stereo",
+            )  # fmt: skip
             row = measure(load_capture(folder), world, options.depth)
         print(json.dumps({"seed": seed, "depth": options.depth, **row}), flush=True)
 

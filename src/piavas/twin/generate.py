@@ -40,6 +40,7 @@ def generate_capture(
     depth_noise: float = 0.0015,
     rooms: int | None = None,
     quality: str = "fast",
+    film: bool = False,
 ) -> World:
     """Generate a furnished apartment and photograph it.
 
@@ -54,6 +55,7 @@ def generate_capture(
         depth_noise: standard deviation of depth at 1 m in metres; it grows as the square.
         rooms: 2 to 4; None draws the number.
         quality: "fast" shades rays, "path" traces paths of light.
+        film: turn slowly, so that pictures overlap as those of a film do.
 
     Raises:
         CaptureError: sizes or counts out of range, or an unknown quality.
@@ -76,11 +78,12 @@ def generate_capture(
         "noise": depth_noise,
         "rooms": rooms,
         "quality": quality,
+        "film": film,
     }
     keep = (folder / MANIFEST).exists() and read_json(folder / MANIFEST) == options
     write_json(folder / MANIFEST, options)
     camera = _camera(world, lens(width, height), quality)
-    poses = walk(world, frames)
+    poses = walk(world, frames, film=film)
     for i, pose in enumerate(track(poses, "photograph")):
         if not (keep and all(path.exists() for path in _paths(folder, i))):
             _write_shot(_paths(folder, i), camera.shoot(pose, i), depth_noise, seed + 7919 * i)

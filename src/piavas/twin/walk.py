@@ -17,22 +17,32 @@ CLEARANCE = 0.25
 STOPS = 4  # places visited in each room
 TURN = 67.0  # degrees of yaw from one picture to the next
 PITCHES = (-28.0, 2.0, 24.0, -6.0)
+FILM_TURN = 15.0  # degrees of yaw from one picture of a film to the next
+FILM_NOD = (2.0, 20.0, 19)  # degrees of mean pitch and of its swing, pictures of one nod
 EARS = 1.6  # metres above the floor
 PACE = 0.45  # m/s of a head
 APART = 0.6  # metres that a head keeps from what it listens to
 GLANCE = 40.0  # degrees, standard deviation of the gaze about the way ahead
 
 
-def walk(world: World, frames: int, seed: int = 0) -> Array:
-    """Poses `[frames, 4, 4]`, evenly along a way over the free floor; a seed gives one way."""
+def walk(world: World, frames: int, seed: int = 0, film: bool = False) -> Array:
+    """Poses `[frames, 4, 4]`, evenly along a way over the free floor; a seed gives one way.
+
+    Pictures look about to see most with few; a film turns slowly, so that neighbours overlap.
+    """
     smooth = _evenly(route(world, seed), frames)
     generator = np.random.default_rng([world.seed, seed, 8])
     yaw = float(generator.uniform(0, 360))
     poses = []
     for i, (x, y) in enumerate(smooth):
         height = 1.55 + 0.06 * np.sin(1.7 * i) + float(generator.uniform(-0.03, 0.03))
-        pitch = PITCHES[i % len(PITCHES)] + float(generator.uniform(-5, 5))
-        poses.append(Pose.at((x, y, height), yaw=yaw + TURN * i, pitch=pitch).matrix)
+        pitch = PITCHES[i % len(PITCHES)]
+        if film:
+            mean, swing, pictures = FILM_NOD
+            pitch = mean + swing * np.sin(2 * np.pi * i / pictures)
+        pitch += float(generator.uniform(-5, 5))
+        turn = yaw + (FILM_TURN if film else TURN) * i
+        poses.append(Pose.at((x, y, height), yaw=turn, pitch=pitch).matrix)
     return np.stack(poses)
 
 
