@@ -6,6 +6,7 @@ is not applied, since intrinsics describe the pixels as they are stored.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,10 @@ def check_header(path: Path, intrinsics: Intrinsics, kind: str) -> None:
     Args:
         path: the image.
         intrinsics: whose width and height it must have.
-        kind: "colour", "depth" (one channel of 16 bit) or "label" (one channel of 8 or 16).
+        kind: "colour", "depth" (one channel of 16 bit), "label" (one channel of 8 or 16) or
+            "confidence" (one channel of 8).
     """
-    modes = {"depth": DEPTH_MODES, "label": LABEL_MODES}.get(kind)
+    modes = {"depth": DEPTH_MODES, "label": LABEL_MODES, "confidence": ("L",)}.get(kind)
     with _open(path) as image:
         size, mode = image.size, image.mode
     if size != (intrinsics.width, intrinsics.height):
@@ -60,7 +62,8 @@ def check_header(path: Path, intrinsics: Intrinsics, kind: str) -> None:
         raise CaptureError(
             f"{kind} image has pixels of kind {mode}",
             file=path,
-            mend="give one channel of 16 bit" + (" or 8 bit" if kind == "label" else ""),
+            mend="give one channel of "
+            + {"label": "16 or 8 bit", "confidence": "8 bit"}.get(kind, "16 bit"),
         )
 
 
@@ -83,6 +86,8 @@ def _resample(
         return pixels
     import cv2
 
+    if smooth:
+        pixels, camera = _thinned(pixels, camera, target)
     x, y = cv2.initUndistortRectifyMap(
         camera.matrix,
         np.array(camera.distortion),
@@ -93,6 +98,28 @@ def _resample(
     )
     way = cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST
     return cv2.remap(pixels, x, y, way, borderMode=cv2.BORDER_CONSTANT, borderValue=(border,) * 4)
+
+
+def _thinned(
+    pixels: NDArray[Any], camera: Intrinsics, target: Intrinsics
+) -> tuple[NDArray[Any], Intrinsics]:
+    """Averages over blocks, where `target` has far fewer pixels: sampling alone would alias."""
+    import cv2
+
+    by = int(camera.fx / target.fx)
+    if by < 2 or camera.width % by or camera.height % by:
+        return pixels, camera
+    width, height = camera.width // by, camera.height // by
+    thin = replace(
+        camera,
+        width=width,
+        height=height,
+        fx=camera.fx / by,
+        fy=camera.fy / by,
+        cx=(camera.cx + 0.5) / by - 0.5,
+        cy=(camera.cy + 0.5) / by - 0.5,
+    )
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), thin
 
 
 def read_color(frame: Frame) -> NDArray[np.uint8]:
@@ -120,6 +147,9 @@ def read_depth(frame: Frame) -> NDArray[np.float32]:
     raw = _pixels(path, frame.intrinsics, "depth").astype(np.uint16)
     metres = (raw * np.float64(frame.depth_scale)).astype(np.float32)
     metres[np.isin(raw, frame.depth_invalid)] = np.nan
+    if frame.confidence_path is not None:
+        trust = _pixels(frame.confidence_path, frame.intrinsics, "confidence")
+        metres[trust < frame.confidence_least] = np.nan
     if not any(frame.intrinsics.distortion):
         return metres
     # 0 marks what lies outside the image; a metre value is never exactly 0.

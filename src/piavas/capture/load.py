@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from piavas.capture.arkit import ScannerAppReader
 from piavas.capture.colmap import ColmapReader
 from piavas.capture.nerfstudio import NerfstudioReader
+from piavas.capture.polycam import PolycamReader
 from piavas.capture.rgbd import RgbdReader
 from piavas.capture.types import Capture
 from piavas.errors import CaptureError
@@ -35,7 +37,13 @@ class Reader(Protocol):
         ...
 
 
-READERS: tuple[Reader, ...] = (NerfstudioReader(), RgbdReader(), ColmapReader())
+READERS: tuple[Reader, ...] = (
+    NerfstudioReader(),
+    RgbdReader(),
+    ColmapReader(),
+    PolycamReader(),
+    ScannerAppReader(),
+)
 
 
 def load_capture(path: str | os.PathLike[str]) -> Capture:

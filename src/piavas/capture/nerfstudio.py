@@ -5,7 +5,7 @@ Read: `frames[].file_path`, `.transform_matrix`; shared or per-frame `fl_x`, `fl
 `camera_model` OPENCV or PINHOLE; `depth_file_path` (16-bit PNG, z-depth) with
 `depth_unit_scale_factor`; `applied_transform`.
 Ours: `metric`, `labels` {index: name}, `frames[].label_file_path`, `.time`, `depth_invalid`,
-`image_intrinsics`, `recordings`. The world is taken as it is, +z up.
+`image_intrinsics`, `confidence_file_path` with `confidence_least`, `recordings`. The world is taken as it is, +z up.
 
 nerfstudio puts the centre of the first pixel at (0.5, 0.5), `Intrinsics` at (0, 0) as OpenCV:
 half a pixel is taken off `cx` and `cy` here and put back by `write_nerfstudio`.
@@ -99,6 +99,10 @@ def _frame(top: fields.Record, entry: fields.Record, folder: Path, where: str) -
         label_path=label,
         time=None if time is None else fields.number(time, file, f"{where}time"),
         image_intrinsics=own_camera,
+        confidence_path=_side_image(entry, "confidence", folder, where, camera),
+        confidence_least=int(
+            fields.number(both.get("confidence_least", 1), file, f"{where}confidence_least")
+        ),
     )
 
 
@@ -111,7 +115,7 @@ def _image(entry: fields.Record, folder: Path, where: str) -> Path:
 def _side_image(
     entry: fields.Record, kind: str, folder: Path, where: str, camera: Intrinsics
 ) -> Path | None:
-    """The "depth" or "label" image of a frame, its header checked."""
+    """The "depth", "label" or "confidence" image of a frame, its header checked."""
     key = f"{kind}_file_path"
     if entry.get(key) is None:
         return None

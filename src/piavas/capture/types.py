@@ -49,6 +49,8 @@ class Frame:
         image_intrinsics: the colour camera's own pinhole, where the colour image is not
             registered to `intrinsics` (which the depth image then follows); None where it is.
             `image()` resamples the colour onto `intrinsics`.
+        confidence_path: 8-bit image of how far each depth is to be trusted, or None.
+        confidence_least: its value from which depth is believed.
     """
 
     image_path: Path
@@ -60,6 +62,8 @@ class Frame:
     label_path: Path | None = None
     time: float | None = None
     image_intrinsics: Intrinsics | None = None
+    confidence_path: Path | None = None
+    confidence_least: int = 1
 
     def image(self) -> NDArray[np.uint8]:
         """Colour `[height, width, 3]` RGB, undistorted."""

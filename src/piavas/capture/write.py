@@ -108,6 +108,9 @@ def _frame(frame: Frame, folder: Path) -> dict[str, Any]:
         entry["depth_invalid"] = list(frame.depth_invalid)
     if frame.label_path is not None:
         entry["label_file_path"] = relative(frame.label_path, folder)
+    if frame.confidence_path is not None:
+        entry["confidence_file_path"] = relative(frame.confidence_path, folder)
+        entry["confidence_least"] = frame.confidence_least
     if frame.time is not None:
         entry["time"] = frame.time
     if frame.image_intrinsics is not None:
