@@ -189,7 +189,7 @@ def _honesty(scene: Scene) -> tuple[str, ...]:
     area = dict(scene.report).get("area", {})
     materials = dict(scene.report).get("materials", {})
     return (
-        f"Geometry, m² of surface by origin: {area}.",
+        "Surface of the mesh: " + ", ".join(f"{m2:.1f} m² {how}" for how, m2 in area.items()) + ".",
         f"Materials from {materials.get('path', 'unknown')}.",
     )
 
