@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial.transform import Rotation
 
 from piavas.capture import Intrinsics, load_capture, write_nerfstudio
-from piavas.errors import CaptureError
+from piavas.errors import CaptureError, MissingDependencyError
 from piavas.scene import Pose
 from test_capture_rgbd import draw, inside, points, project
 
@@ -72,7 +74,31 @@ def write_scanner_app(folder: Path) -> Path:
     return folder
 
 
-WRITERS = {"polycam": write_polycam, "3dscannerapp": write_scanner_app}
+def write_record3d(folder: Path) -> Path:
+    lzfse = pytest.importorskip("lzfse", reason="the extra record3d is absent")
+    root = folder / "rgbd"
+    root.mkdir(parents=True)
+    for i, pose in enumerate(poses()):
+        drawn = images(pose)
+        cv2.imwrite(str(root / f"{i}.jpg"), drawn["image"])
+        metres = draw(DEPTH, pose)[0].astype("<f4")
+        metres[-1, -1] = np.nan
+        (root / f"{i}.depth").write_bytes(lzfse.compress(metres.tobytes()))
+        (root / f"{i}.conf").write_bytes(lzfse.compress(drawn["conf"].tobytes()))
+    turned = [UP @ pose for pose in poses()]
+    entry = {
+        "w": 320, "h": 240, "dw": 80, "dh": 60, "fps": 4,
+        "K": [264.0, 0, 0, 0, 260.0, 0, 156.5, 119.5, 1],
+        "poses": [
+            [*Rotation.from_matrix(pose[:3, :3]).as_quat(), *pose[:3, 3]] for pose in turned
+        ],
+        "frameTimestamps": [time / 1e6 for time in TIMES],
+    }  # fmt: skip
+    (folder / "metadata").write_text(json.dumps(entry))
+    return folder
+
+
+WRITERS = {"polycam": write_polycam, "3dscannerapp": write_scanner_app, "record3d": write_record3d}
 
 
 @pytest.fixture(scope="module", params=list(WRITERS))
@@ -99,7 +125,9 @@ def test_depth_has_the_lens_of_the_colour_made_smaller(export):
         assert frame.intrinsics == DEPTH
         depth = frame.depth()
         assert np.isnan(depth[:5]).all()  # of low confidence
-        assert_allclose(depth[5:], draw(DEPTH, pose)[0][5:], atol=6e-4)
+        truth = draw(DEPTH, pose)[0]
+        assert_allclose(depth[5:-1], truth[5:-1], atol=6e-4)
+        assert np.isnan(depth[-1, -1]) == (export.name == "record3d")
 
 
 def test_colour_lies_on_depth(export):
@@ -152,7 +180,73 @@ def test_without_depth_colour_and_poses_are_left(tmp_path):
     assert (frame.depth_path, frame.intrinsics, frame.image_intrinsics) == (None, COLOUR, None)
 
 
+def test_lenses_of_each_frame_go_first(tmp_path):
+    folder = write_record3d(tmp_path)
+    edit(folder, perFrameIntrinsicCoeffs=[[200.0 + i, 190, 160, 120] for i in range(4)])
+    frames = load_capture(folder).frames
+    assert [f.image_intrinsics.fx for f in frames] == [200, 201, 202, 203]
+    edit(folder, frameTimestamps=None)
+    assert [f.time for f in load_capture(folder).frames] == [0, 0.25, 0.5, 0.75]
+
+
 # --- files that are wrong
+
+
+def edit(folder: Path, **change) -> None:
+    """Change the metadata of a recording in place."""
+    file = folder / "metadata"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"poses": [[0.0] * 7] * 4}, "poses[0]: is no rotation"),
+        ({"poses": [[0.0, 0, 0, 1]] * 4}, "poses: holds no n x 7"),
+        ({"poses": [[0.0, 0, 0, 1, 0, 0, 0]] * 5}, "frameTimestamps: holds no 5"),
+        ({"K": [0.0] * 9}, "K: focal lengths"),
+        ({"K": [1.0] * 8}, "K: holds no 9"),
+        ({"dw": 81}, "of another shape"),
+        ({"dw": 80.5}, "dw: 80.5 is no number of pixels"),
+        ({"w": 322}, "colour image is 320 x 240"),
+    ],
+)
+def test_wrong_metadata_is_named(tmp_path, change, told):
+    folder = write_record3d(tmp_path)
+    edit(folder, **change)
+    with pytest.raises(CaptureError) as problem:
+        load_capture(folder)
+    assert told in str(problem.value) and problem.value.mend
+
+
+def test_packed_depth_that_is_broken_is_named(tmp_path):
+    lzfse = pytest.importorskip("lzfse", reason="the extra record3d is absent")
+    folder = write_record3d(tmp_path)
+    file = folder / "rgbd" / "1.depth"
+    frame = load_capture(folder).frames[1]
+    for data, told in (
+        (file.read_bytes()[:100], "cannot be decoded"),
+        (lzfse.compress(b"0000" * 99), "holds 99 numbers, not 80 x 60"),
+    ):
+        file.write_bytes(data)
+        with pytest.raises(CaptureError, match=told) as problem:
+            frame.depth()
+        assert problem.value.file == str(file)
+
+
+def test_without_the_decoder_colour_and_poses_are_left(tmp_path, monkeypatch):
+    folder = write_record3d(tmp_path)
+    monkeypatch.setitem(sys.modules, "lzfse", None)
+    frame = load_capture(folder).frames[0]
+    assert frame.image().shape == (60, 80, 3)
+    with pytest.raises(MissingDependencyError, match=r"piavas\[record3d\]"):
+        frame.depth()
+
+
+def test_a_recording_that_is_still_zipped_is_told_so(tmp_path):
+    (tmp_path / "room.r3d").write_bytes(b"PK")
+    with pytest.raises(CaptureError, match="unzip it"):
+        load_capture(tmp_path / "room.r3d")
 
 
 def some(folder: Path, pattern: str) -> Path:

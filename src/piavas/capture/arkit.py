@@ -132,6 +132,7 @@ def make_frame(
     pose: NDArray[np.float64],
     *,
     depth: Path | None = None,
+    depth_size: tuple[int, int] | None = None,
     confidence: Path | None = None,
     least: int = 1,
     time: float | None = None,
@@ -142,7 +143,8 @@ def make_frame(
         image: colour.
         camera: of the colour image.
         pose: `[4, 4]` camera-to-world, OpenGL axes, +y up.
-        depth: 16 bit, millimetres, of any size.
+        depth: 16 bit, millimetres, of any size; or packed (`piavas.capture.packed`).
+        depth_size: width and height of `depth`, where it does not tell.
         confidence: of the size of `depth`.
         least: confidence from which depth is believed.
         time: seconds.
@@ -154,7 +156,7 @@ def make_frame(
     turned = Y_UP_TO_Z_UP @ pose
     if depth is None:
         return Frame(image, camera, turned, time=time)
-    small = shrunk(camera, *image_size(depth), depth)
+    small = shrunk(camera, *(depth_size or image_size(depth)), depth)
     check_header(depth, small, "depth")
     if confidence is not None:
         check_header(confidence, small, "confidence")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from piavas.capture.packed import KINDS, read_packed
 from piavas.capture.types import Frame, Intrinsics
 from piavas.errors import CaptureError
 
@@ -48,6 +49,8 @@ def check_header(path: Path, intrinsics: Intrinsics, kind: str) -> None:
         kind: "colour", "depth" (one channel of 16 bit), "label" (one channel of 8 or 16) or
             "confidence" (one channel of 8).
     """
+    if path.suffix in KINDS:  # has no header
+        return
     modes = {"depth": DEPTH_MODES, "label": LABEL_MODES, "confidence": ("L",)}.get(kind)
     with _open(path) as image:
         size, mode = image.size, image.mode
@@ -68,6 +71,8 @@ def check_header(path: Path, intrinsics: Intrinsics, kind: str) -> None:
 
 
 def _pixels(path: Path, intrinsics: Intrinsics, kind: str) -> NDArray[Any]:
+    if path.suffix in KINDS:
+        return read_packed(path, intrinsics)
     check_header(path, intrinsics, kind)
     with _open(path) as image:
         try:
@@ -144,9 +149,13 @@ def read_depth(frame: Frame) -> NDArray[np.float32]:
         raise CaptureError(
             "has no depth image", file=frame.image_path, mend="give a capture with depth"
         )
-    raw = _pixels(path, frame.intrinsics, "depth").astype(np.uint16)
-    metres = (raw * np.float64(frame.depth_scale)).astype(np.float32)
-    metres[np.isin(raw, frame.depth_invalid)] = np.nan
+    raw = _pixels(path, frame.intrinsics, "depth")
+    if path.suffix in KINDS:
+        metres = np.where(raw > 0, raw, np.float32(np.nan)) * np.float32(1e3 * frame.depth_scale)
+    else:
+        raw = raw.astype(np.uint16)
+        metres = (raw * np.float64(frame.depth_scale)).astype(np.float32)
+        metres[np.isin(raw, frame.depth_invalid)] = np.nan
     if frame.confidence_path is not None:
         trust = _pixels(frame.confidence_path, frame.intrinsics, "confidence")
         metres[trust < frame.confidence_least] = np.nan

@@ -10,6 +10,7 @@ from piavas.capture.arkit import ScannerAppReader
 from piavas.capture.colmap import ColmapReader
 from piavas.capture.nerfstudio import NerfstudioReader
 from piavas.capture.polycam import PolycamReader
+from piavas.capture.record3d import Record3DReader
 from piavas.capture.rgbd import RgbdReader
 from piavas.capture.types import Capture
 from piavas.errors import CaptureError
@@ -43,6 +44,7 @@ READERS: tuple[Reader, ...] = (
     ColmapReader(),
     PolycamReader(),
     ScannerAppReader(),
+    Record3DReader(),
 )
 
 
@@ -61,6 +63,12 @@ def load_capture(path: str | os.PathLike[str]) -> Capture:
             that is missing or inconsistent; it names the file.
     """
     folder = Path(path)
+    if folder.suffix == ".r3d" and folder.is_file():
+        raise CaptureError(
+            "is a ZIP of a recording of Record3D",
+            file=folder,
+            mend="unzip it into a folder, and give that",
+        )
     if not folder.is_dir():
         raise CaptureError("no such folder", file=folder, mend="give the folder of a capture")
     found = [reader for reader in READERS if reader.matches(folder)]

@@ -5,7 +5,8 @@ Read: `frames[].file_path`, `.transform_matrix`; shared or per-frame `fl_x`, `fl
 `camera_model` OPENCV or PINHOLE; `depth_file_path` (16-bit PNG, z-depth) with
 `depth_unit_scale_factor`; `applied_transform`.
 Ours: `metric`, `labels` {index: name}, `frames[].label_file_path`, `.time`, `depth_invalid`,
-`image_intrinsics`, `confidence_file_path` with `confidence_least`, `recordings`. The world is taken as it is, +z up.
+`image_intrinsics`, `confidence_file_path` with `confidence_least`, `recordings`. The world is taken
+as it is, +z up.
 
 nerfstudio puts the centre of the first pixel at (0.5, 0.5), `Intrinsics` at (0, 0) as OpenCV:
 half a pixel is taken off `cx` and `cy` here and put back by `write_nerfstudio`.
