@@ -65,8 +65,9 @@ def test_the_broken_world_is_closed_and_true(cleaned):
     wall = cleaned.vertices[np.abs(cleaned.vertices[:, 0] - 8.2) < 0.05, 0]
     assert len(wall) and np.abs(np.median(wall) - 8.2) < 0.02
     assert_allclose(cleaned.report["floor"], 0, atol=0.02)
-    # The doorway, 2 m high, is a part of the plan of its own.
-    assert_allclose(cleaned.report["ceilings"], [2.0, 2.4, 2.7], atol=0.02)
+    # The doorway, 2 m high, may be a part of the plan of its own, or a hole in a wall.
+    found = [height for height in cleaned.report["ceilings"] if abs(height - 2.0) > 0.02]
+    assert_allclose(found, [2.4, 2.7], atol=0.02)
 
 
 def test_the_doorway_stays_and_the_table_too(cleaned):
@@ -93,7 +94,7 @@ def test_the_report_says_what_was_done(scan, cleaned):
     assert told["floating"]["area"] == pytest.approx(4 * 4 * np.pi * 0.1**2, rel=0.1)
     # Each inner vertex stood there once for each of its faces.
     assert told["welded"] > 0.6 * len(scan.vertices)
-    assert told["places_by"] == "enclosed"
+    assert told["places_by"] == "sides"
     assert told["turned"] < 0.01  # backs are met through the holes alone
     area = cleaned.report["area"]
     assert area["observed"] > 0.8 * sum(area.values())
@@ -103,8 +104,9 @@ def test_sides_that_are_wrong_are_found_out(scan):
     back = Mesh(scan.vertices, scan.faces[:, ::-1])
     looks = look_round(back)
     assert looks.report["turned"] > 0.99 and looks.rays.sided
-    assert look_round(broken(flip=0.5)).report["turned"] == pytest.approx(0.5, abs=0.1)
-    assert not look_round(broken(flip=0.5)).rays.sided
+    mixed = look_round(broken(flip=0.5))
+    assert mixed.report["turned"] == pytest.approx(0.5, abs=0.1)
+    assert mixed.report["places_by"] == "enclosed" and not mixed.rays.sided
 
 
 def test_mixed_sides_do_no_harm():

@@ -1,7 +1,8 @@
-"""Places in the air of a scan: where nothing is near, and the scan is all round.
+"""Places in the air of a scan, where the head may have been that scanned it.
 
-A scan of half a room is all round nowhere. There, the sides that its faces show tell air from what
-lies behind the walls, for devices mesh what they see from where they see it.
+Devices mesh what they see from where they see it, so places that meet hardly any back of a face
+are in the air. Where sides are mixed, it is the places that the scan is all round. Heights are
+those of heads: from under a table, of which the top alone was scanned, one would see through it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from piavas.scene import Mesh
 
 F64 = NDArray[np.float64]
 STEP = 0.3  # metres between candidates
+HEAD, HEADS = 1.5, 0.5  # metres of a place over the lowest of the scan, and either way
 CLEAR = 0.3  # metres about a place in which there is no surface
 PLACES = 24
 ROUND = 96  # rays that tell whether a place is enclosed
@@ -47,14 +49,17 @@ def find_places(points: F64, mesh: Mesh, caster: RayCaster) -> tuple[F64, str]:
     grid = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1)
     at = lower + STEP * (grid.reshape(-1, 3) + 0.5)
     clear = cKDTree(points).query(at, distance_upper_bound=2 * CLEAR)[0] > CLEAR
+    clear &= np.abs(at[:, 2] - lower[2] - HEAD) < HEADS
     met, backs = np.zeros((2, len(at)))
     met[clear], backs[clear] = _looks(at[clear], mesh, caster)
-    before, round_ = backs <= BEHIND * met, met >= ENCLOSED
-    if (round_ & before).sum() > 0.5 * round_.sum():  # else the sides of the faces tell nothing
-        round_ &= before
-    for good, told in ((round_, "enclosed"), ((met >= PARTLY) & before, "sides")):
-        if good.any():
-            return _spread(at[_rooms(good.reshape(shape)).ravel()], PLACES), told
+    enclosed, before = met >= ENCLOSED, backs <= BEHIND * met
+    # Where most enclosed places see backs, the sides of the faces tell nothing.
+    if (enclosed & before).sum() >= 0.5 * enclosed.sum():
+        good, told = (met >= PARTLY) & before, "sides"
+    else:
+        good, told = enclosed, "enclosed"
+    if good.any():
+        return _spread(at[_rooms(good.reshape(shape)).ravel()], PLACES), told
     raise GeometryError(
         "encloses no place: it is open on most sides",
         field="scan",
