@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import tyro
 
-from piavas.cli import data, export, fit, judge, learn, listen, machine, room, sound
+from piavas.cli import benchmark, data, export, fit, judge, learn, listen, machine, room, sound
 from piavas.cli.mend import suggest
 from piavas.cli.tell import complain
 from piavas.errors import PiavasError
@@ -18,6 +18,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "install": machine.install,
     "import": data.import_,
     "twin": room.twin,
+    "twin-benchmark": benchmark.twin_benchmark,
     "reconstruct": room.reconstruct,
     "materials": room.materials,
     "simulate": sound.simulate,

@@ -138,7 +138,7 @@ def _write(
 ) -> None:
     names = [f"{second:05d}.png" for second in video.seconds]
     for name, picture in zip(names, video.pictures, strict=True):
-        _write_picture(folder / FRAMES / name, picture)
+        write_picture(folder / FRAMES / name, picture)
     for name, sound, channels in ((DRY, video.dry, 1), (WET, video.wet, 2)):
         _write_sound(folder / name, sound, channels)
     splits = video.splits or ["val" if i % 5 == 4 else "train" for i in range(len(names))]
@@ -156,7 +156,8 @@ def _write(
             write_transforms(folder / f"{kind}_{split}.json", shots, schema)
 
 
-def _write_picture(path: Path, picture: Picture) -> None:
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write a picture as PNG, whole or not at all."""
     from PIL import Image
 
     with atomic(path) as part:

@@ -104,14 +104,9 @@ def record(
         )
     folder = Path(folder)
     _check_world(world, folder)
+    _forget(folder / FILE)
     options = Options(seed, float(seconds), sample_rate, snr_db, os.fspath(hrtf), rays, waves)
-    hidden = draw_hidden(seed, world.seed)
-    _start(folder, world, hidden, options)
-    places = _place(world, sources, seed)
-    found = tuple(
-        _record_one(world, folder, hidden, options, source, i)
-        for i, source in enumerate(track(places, "record"))
-    )
+    found = record_sounds(world, folder, options, sources, draw_hidden(seed, world.seed))
     capture = load_capture(folder)
     write_nerfstudio(
         folder, capture.frames, labels=capture.labels, metric=capture.metric, recordings=found
@@ -131,11 +126,27 @@ def _check_world(world: World, folder: Path) -> None:
         )
 
 
-def _start(folder: Path, world: World, hidden: Hidden, options: Options) -> None:
-    """Write the truth; recordings made with another one go, and the index of those there are."""
-    index = read_json(folder / FILE)
+def record_sounds(
+    world: World, folder: Path, options: Options, sources: int, hidden: Hidden
+) -> tuple[Recording, ...]:
+    """Write the sounds and the truth of `sources` loudspeakers; `folder` need be no capture."""
+    _start(folder, world, hidden, options)
+    places = place_sources(world, sources, options.seed)
+    return tuple(
+        _record_one(world, folder, hidden, options, source, i)
+        for i, source in enumerate(track(places, "record"))
+    )
+
+
+def _forget(file: Path) -> None:
+    """Take the recordings out of a capture's index, until there are new ones."""
+    index = read_json(file)
     if index.pop("recordings", None) is not None:
-        write_json(folder / FILE, index)
+        write_json(file, index)
+
+
+def _start(folder: Path, world: World, hidden: Hidden, options: Options) -> None:
+    """Write the truth; recordings made with another one go."""
     truth = {"options": asdict(options), "world": world.seed, **hidden.to_json()}
     path = folder / "truth" / "hidden.json"
     if path.exists() and read_json(path) == truth:
@@ -146,7 +157,7 @@ def _start(folder: Path, world: World, hidden: Hidden, options: Options) -> None
     write_json(path, truth)
 
 
-def _place(world: World, count: int, seed: int) -> list[Source]:
+def place_sources(world: World, count: int, seed: int) -> list[Source]:
     """Loudspeakers far from each other, each turned roughly to the middle of its room."""
     rng = np.random.default_rng([world.seed, seed, 22])
     points = world.free_points(count, seed, clearance=0.45)
