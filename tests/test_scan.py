@@ -192,3 +192,13 @@ def test_the_verb_names_what_is_wrong(scan, tmp_path, capsys):
     ):
         assert main(["reconstruct", str(tmp_path / path), "--out", out, *extra]) == 2
         assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_verb_says_what_a_scan_will_cost(scan, tmp_path, capsys):
+    trimesh.Trimesh(scan.vertices, scan.faces).export(tmp_path / "scan.ply")
+    out = tmp_path / "mesh.ply"
+    words = ["reconstruct", str(tmp_path / "scan.ply"), "--out", str(out), "--dry-run", "--json"]
+    assert not main([*words, "--voxel", "0.15"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["seconds"] > 0 and told["frames"] == 144
+    assert not out.exists()

@@ -87,7 +87,9 @@ def reconstruct(
         found, source = load_capture(capture), depth
         found = found if metres is None else rescale(found, metres)
     if dry_run:
-        cost = estimate(found, depth=source, voxel=voxel, triangles=triangles)
+        # Views of a scan point all ways: few of them overlap.
+        how = {"sample": len(found) // 2} if extra else {}
+        cost = estimate(found, depth=source, voxel=voxel, triangles=triangles, **how)
         tell(vars(cost), json)
         return
     mesh = run(found, depth=source, voxel=voxel, triangles=triangles)

@@ -43,6 +43,7 @@ def estimate(
     voxel: float = 0.05,
     triangles: int = 20_000,
     max_frames: int | None = None,
+    sample: int = SAMPLE,
     **options: Any,
 ) -> Estimate:
     """Reconstruct a few frames on a coarse grid, twice (the first time compiles), and scale up.
@@ -54,13 +55,14 @@ def estimate(
         voxel: likewise.
         triangles: likewise.
         max_frames: likewise.
+        sample: frames of the coarse run.
         **options: others of `reconstruct`.
 
     Raises:
         GeometryError: as `reconstruct`.
     """
     frames = min(len(capture), max_frames or len(capture))
-    few, coarse = min(SAMPLE, frames), min(COARSER * voxel, 0.5)
+    few, coarse = min(sample, frames), min(COARSER * voxel, 0.5)
     how = {"voxel": coarse, "triangles": triangles, "max_frames": few, **options}
     reconstruct(capture, **how)
     tracemalloc.start()
