@@ -437,3 +437,21 @@ def test_no_free_floor_is_an_error(worlds):
     taken = tuple(replace(worlds[0].taken[0], low=(-99.0, -99.0), high=(99.0, 99.0)) for _ in "x")
     with pytest.raises(DataError, match="floor"):
         walk(replace(worlds[0], taken=taken), 3)
+
+
+def test_a_ray_that_slips_between_triangles_is_asked_beside():
+    world = make_world(2)
+    camera = Camera(world, lens(32, 24))
+    pose = walk(world, 3)[1]
+    whole, closest = camera.see(pose), camera.caster.closest
+
+    def leaky(origins, directions):
+        distance, face = closest(origins, directions)
+        if len(face) > 40:  # lose some of the first bundle
+            distance[[3, 40]], face[[3, 40]] = np.inf, -1
+        return distance, face
+
+    camera.caster.closest = leaky
+    seen = camera.see(pose)
+    assert (seen.face >= 0).all()
+    np.testing.assert_allclose(seen.depth, whole.depth, rtol=5e-3)

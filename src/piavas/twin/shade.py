@@ -19,6 +19,7 @@ from piavas.twin.world import World
 
 F64 = NDArray[np.float64]
 LIFT = 1e-3
+ASIDE, TRIES = 1e-4, 50  # radians beside a ray that slipped through, and how often to look
 LAMP = np.array(srgb("fff0d8"))
 DAY = np.array(srgb("dcecff"))
 BULB = 0.3  # metres, about: nearer than that a lamp's light grows no more
@@ -96,7 +97,16 @@ class Camera:
         length = np.linalg.norm(way, axis=1)
         way = way / length[:, None]
         start = np.broadcast_to(pose[:3, 3], way.shape)
-        distance, face = self.caster.closest(start, way)
+        distance, face = (np.array(found) for found in self.caster.closest(start, way))
+        # A ray may slip between two triangles by rounding: the world is closed, look beside it.
+        generator = np.random.default_rng([self.world.seed, 12])
+        for _ in range(TRIES):
+            lost = np.flatnonzero(face < 0)
+            if not len(lost):
+                break
+            aside = way[lost] + ASIDE * generator.standard_normal((len(lost), 3))
+            aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+            distance[lost], face[lost] = self.caster.closest(start[lost], aside)
         return Seen(pose[:3, 3] + distance[:, None] * way, face, way, distance / length)
 
     def shoot(self, pose: F64, seed: int) -> Shot:
