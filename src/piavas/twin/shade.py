@@ -97,7 +97,8 @@ class Camera:
         length = np.linalg.norm(way, axis=1)
         way = way / length[:, None]
         start = np.broadcast_to(pose[:3, 3], way.shape)
-        distance, face = (np.array(found) for found in self.caster.closest(start, way))
+        distance, face = self.caster.closest(start, way)
+        distance, face = distance.copy(), face.copy()
         # A ray may slip between two triangles by rounding: the world is closed, look beside it.
         generator = np.random.default_rng([self.world.seed, 12])
         for _ in range(TRIES):
