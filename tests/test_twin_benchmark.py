@@ -116,7 +116,7 @@ def test_the_court_is_open_to_the_sky_and_nowhere_else():
     court = make_place("outdoor", 0)
     sky = court.world.finish == GLASS
     corners = court.world.mesh.triangles
-    height = max(room.height for room in court.world.plan.rooms)
+    height = min(room.height for room in court.world.plan.rooms)
     up = corners[..., 2].min(axis=1)
     area = 0.5 * np.linalg.norm(
         np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1

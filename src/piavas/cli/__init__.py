@@ -7,7 +7,19 @@ from collections.abc import Callable
 
 import tyro
 
-from piavas.cli import benchmark, data, export, fit, judge, learn, listen, machine, room, sound
+from piavas.cli import (
+    ablate,
+    benchmark,
+    data,
+    export,
+    fit,
+    judge,
+    learn,
+    listen,
+    machine,
+    room,
+    sound,
+)
 from piavas.cli.mend import suggest
 from piavas.cli.tell import complain
 from piavas.errors import PiavasError
@@ -27,6 +39,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "train": learn.train,
     "refine": learn.refine,
     "evaluate": judge.evaluate,
+    "ablate": ablate.ablate,
     "export": export.export,
     "listen": listen.listen,
 }

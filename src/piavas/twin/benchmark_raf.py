@@ -205,7 +205,7 @@ Made of: seed {options.seed}, one furnished dwelling, {options.speakers} places 
 and version give the same files: compare SHA256SUMS (sha256sum -c SHA256SUMS).
 
 data/      a folder for each response: rir.wav (48 kHz, one channel, {options.seconds:g} s),
-           rx_pos.txt (x, y, z), tx_pos.txt (quaternion x, y, z, w, then x, y, z); metres, in RAF's axes.
+           rx_pos.txt (x, y, z), tx_pos.txt (quaternion x, y, z, w, then x, y, z); metres, RAF axes.
 metadata/  the splits, drawn 80/5/15, and all positions.
 truth/     mesh, materials, loudspeaker and climate. Nothing that is evaluated may read it.
 
