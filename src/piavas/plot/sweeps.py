@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from piavas.evaluate.bootstrap import Interval
 from piavas.plot.style import Plot, grid, joint_legend, themed
 
-Curves = Mapping[str, Mapping[float, Interval]]
+Curves = Mapping[str, Mapping[int, Interval]]
 MARKS = "osD^v*"
 
 
