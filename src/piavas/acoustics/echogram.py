@@ -67,6 +67,18 @@ class Classes:
 
 
 @njit(cache=True, fastmath=True, nogil=True)
+def _cell_of(brought, turn, side):  # type: ignore[no-untyped-def]
+    """Cell of the octahedral map that the direction in a segment's record falls into."""
+    x, y, z = brought[BANDS], brought[BANDS + 1], brought[BANDS + 2]
+    return octahedral_cell(
+        turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z,
+        turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z,
+        turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z,
+        side,
+    )
+
+
+@njit(cache=True, fastmath=True, nogil=True)
 def _weighted(segment, weight, distance, record, turn, cell, table, per_metre, echo):  # type: ignore[no-untyped-def]
     """Add hits to `echo` `[bins, width, 9]`, shared between the two nearest bins."""
     bins, width, bands = echo.shape
@@ -77,15 +89,7 @@ def _weighted(segment, weight, distance, record, turn, cell, table, per_metre, e
         i = int(np.floor(at))
         if i < -1 or i >= bins:
             continue
-        x, y, z = record[s, BANDS], record[s, BANDS + 1], record[s, BANDS + 2]
-        d = cell[
-            octahedral_cell(
-                turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z,
-                turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z,
-                turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z,
-                side,
-            )
-        ]
+        d = cell[_cell_of(record[s], turn, side)]
         late = (at - i) * weight[h]
         soon = weight[h] - late
         for k in range(width):
@@ -108,15 +112,7 @@ def _sorted(segment, weight, distance, record, turn, cell, per_metre, echo):  # 
         i = int(np.floor(at))
         if i < -1 or i >= bins:
             continue
-        x, y, z = record[s, BANDS], record[s, BANDS + 1], record[s, BANDS + 2]
-        d = cell[
-            octahedral_cell(
-                turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z,
-                turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z,
-                turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z,
-                side,
-            )
-        ]
+        d = cell[_cell_of(record[s], turn, side)]
         late = (at - i) * weight[h]
         soon = weight[h] - late
         if i >= 0:
