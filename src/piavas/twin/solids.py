@@ -118,15 +118,6 @@ def ellipsoid(centre: ArrayLike, radii: ArrayLike, turn: ArrayLike, sides: int =
     return moved.translate(tuple(np.asarray(centre, float)))
 
 
-def prism(outline: ArrayLike, y0: float, y1: float) -> Any:
-    """An outline `[n, 2]` in x and z, drawn out from `y0` to `y1`."""
-    points = np.asarray(outline, float)
-    # Extrusion goes along +z; the quarter turn about x that makes it +y turns x-z over.
-    flat = m3.CrossSection([points * [1, -1]], m3.FillRule.NonZero)
-    solid = m3.Manifold.extrude(flat, y1 - y0).rotate((-90, 0, 0))
-    return solid.translate((0, y0, 0))
-
-
 def wavy_sheet(
     x0: float, x1: float, z0: float, z1: float, folds: int, depth: float, thick: float
 ) -> Any:

@@ -89,7 +89,8 @@ class Stereo:
         ]
         for i, image in enumerate(images):
             if image.near:
-                yield DepthMap(*self._restore(image, self._confirmed(images, guesses, i)))
+                frame = replace(image.frame, intrinsics=image.camera)
+                yield DepthMap(frame, self._confirmed(images, guesses, i))
 
     def _prepare(self, frame: Frame, near: list[int]) -> _Match:
         grey: F32 = cv2.cvtColor(frame.image(), cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -140,10 +141,6 @@ class Stereo:
             )  # fmt: skip
         good = (votes >= self.agree) & (cost < self.worst)
         return np.where(_not_specks(good, depth), depth, 0).astype(np.float32)
-
-    def _restore(self, image: _Match, depth: F32) -> tuple[Frame, F32]:
-        """Frame and depth, the frame's camera being that of the thinned image."""
-        return replace(image.frame, intrinsics=image.camera), depth
 
 
 def _flat(grey: F32) -> NDArray[np.bool_]:
