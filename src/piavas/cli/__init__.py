@@ -19,6 +19,7 @@ from piavas.cli import (
     machine,
     room,
     sound,
+    surface,
 )
 from piavas.cli.mend import suggest
 from piavas.cli.tell import complain
@@ -32,7 +33,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "twin": room.twin,
     "twin-benchmark": benchmark.twin_benchmark,
     "reconstruct": room.reconstruct,
-    "materials": room.materials,
+    "materials": surface.materials,
     "simulate": sound.simulate,
     "calibrate": fit.calibrate,
     "render": sound.render,
