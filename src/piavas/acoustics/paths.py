@@ -192,7 +192,7 @@ def _unfold_all(
 ) -> _Unfolded:
     listener, sequence, points = [], [], []
     space, kept = (
-        np.empty((len(sequences), sequences.shape[1], 3)),
+        np.zeros((len(sequences), sequences.shape[1], 3)),  # its spare places are read too
         np.empty(len(sequences), np.int32),
     )
     for i, head in enumerate(heads):
