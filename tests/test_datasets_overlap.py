@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -120,3 +121,19 @@ def test_views_that_share_nothing_prove_nothing(films, tmp_path):
     assert "unknown" in str(verdict)
     with pytest.raises(DataError, match="show the same things"):
         estimate_move(blank, films[0])
+
+
+def test_ties_that_contradict_each_other_are_no_evidence(films, monkeypatch):
+    """As of things that a room holds twice: each pair of frames tells of another move."""
+    true = find_ties(films[0], films[1])[:3]
+    turns = (Pose.at((0, 0, 0), yaw=yaw, pitch=yaw / 3).matrix for yaw in (50, 120, 200))
+    shifts = ([1.0, 0, 0.4], [-2.0, 1, 0], [0.0, 3, -1])
+    false = []
+    for tie, turn, shift in zip(true, turns, shifts, strict=True):
+        moved = turn.copy()
+        moved[:3, 3] = shift
+        false.append(replace(tie, poses=np.stack([moved @ tie.poses[0], tie.poses[1]])))
+    monkeypatch.setattr("piavas.datasets.overlap._ties", lambda *_: false)
+    (verdict,) = judge(films[:2])
+    assert verdict.verdict == "unknown" and verdict.ties == 3 and verdict.share < 0.6
+    assert "no one move explains" in str(verdict)

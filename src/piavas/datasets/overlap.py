@@ -10,7 +10,7 @@ all seven then by least squares over the points' distances to the epipolar lines
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -31,8 +31,8 @@ Array = NDArray[np.float64]
 Features = dict[int, tuple[Array, Any, float]]
 """Rays `[n, 2]` on the plane z = 1, descriptors and focal length, by index of the frame."""
 
-FRAMES = 12
-"""Frames of each video that are compared, evenly spread."""
+FRAMES = (12, 36)
+"""Frames of each video that are compared, evenly spread: few, and more where few are tied."""
 FEATURES = 800
 RATIO = 0.75
 """Of the distances to the nearest and the second nearest feature, up to which a match counts."""
@@ -40,10 +40,12 @@ FEWEST = 25
 """Matches of one geometry that tie two frames."""
 TIES = 3
 """Tied pairs of frames that make evidence."""
+PROOF = 5
+"""Tied pairs that one other move must explain: it has seven numbers to fit three of them with."""
 PIXELS = 2.0
 """Up to which a point lies on its epipolar line."""
 AGREE = 0.6
-"""Share of the tied points that must lie on the lines that the poses give."""
+"""Share of a tie's points that must lie on the lines that the poses give."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Verdict:
 
     Args:
         videos: their numbers.
-        verdict: "agree", "disagree", or "unknown" where too few frames show the same things.
+        verdict: "agree"; "disagree" where another move explains what the poses do not; else
+            "unknown": too few frames show the same things, or things that only look alike.
         ties: pairs of frames that do.
         share: of the tied points that agree with the poses.
     """
@@ -84,11 +87,17 @@ class Verdict:
     def __str__(self) -> str:
         names = f"videos {self.videos[0]} and {self.videos[1]}"
         if self.verdict == "unknown":
-            return f"{names}: only {self.ties} pairs of frames match, whether they align is unknown"
+            return f"{names}: {self._doubt}, whether they align is unknown"
         told = f"{100 * self.share:.0f} % of the points in {self.ties} pairs of frames agree"
         if self.verdict == "agree":
             return f"{names} align: {told}"
         return f"{names} DO NOT ALIGN: {told}; give an alignment file"
+
+    @property
+    def _doubt(self) -> str:
+        if self.ties < TIES:
+            return f"only {self.ties} pairs of frames match"
+        return f"{self.ties} pairs of frames match, but no one move explains them"
 
 
 def judge(videos: Sequence[Video], alignment: Alignment | None = None) -> list[Verdict]:
@@ -102,18 +111,44 @@ def judge(videos: Sequence[Video], alignment: Alignment | None = None) -> list[V
     pairs = [(a, b) for a, b in combinations(videos, 2) if a.environment == b.environment]
     several = {video.number: video for pair in pairs for video in pair}
     features = {number: _features(video) for number, video in several.items()}
-    verdicts = []
-    for a, b in track(pairs, "compare images"):
-        ties = _ties(a, b, features[a.number], features[b.number])
-        back = alignment.of(b).inverse @ alignment.of(a)
-        gaps = np.concatenate([sampson(tie, back) for tie in ties]) if ties else np.empty(0)
-        share = float((np.abs(gaps) < PIXELS).mean()) if len(gaps) else 0.0
-        verdict: Literal["agree", "disagree"] = "agree" if share > AGREE else "disagree"
-        known = len(ties) >= TIES
-        verdicts.append(
-            Verdict((a.number, b.number), verdict if known else "unknown", len(ties), share)
-        )
-    return verdicts
+    return [
+        _judge(a, b, _enough(a, b, features), alignment) for a, b in track(pairs, "compare images")
+    ]
+
+
+def _judge(a: Video, b: Video, ties: Sequence[Tie], alignment: Alignment) -> Verdict:
+    back = alignment.of(b).inverse @ alignment.of(a)
+    verdict: Literal["agree", "disagree", "unknown"] = "unknown"
+    # Rooms hold many things twice: ties of such things contradict the poses, and each other too.
+    if _whole(ties, back) >= TIES:
+        verdict = "agree"
+    elif _explained(ties):
+        verdict = "disagree"
+    share = _share(ties, back)
+    return Verdict((a.number, b.number), verdict, len(ties), share)
+
+
+def _whole(ties: Sequence[Tie], move: Similarity) -> int:
+    """Ties that agree each by itself; poses that were fitted to none of them agree with few."""
+    return sum(_share([tie], move) > AGREE for tie in ties)
+
+
+def _share(ties: Sequence[Tie], move: Similarity) -> float:
+    """Of the tied points, those on the lines that poses and move give."""
+    if not ties:
+        return 0.0
+    return float((np.abs(np.concatenate([sampson(tie, move) for tie in ties])) < PIXELS).mean())
+
+
+def _explained(ties: Sequence[Tie]) -> bool:
+    """Whether some move explains enough of the ties, and most of their points."""
+    if len(ties) < PROOF:
+        return False
+    try:
+        move = _fit(ties)
+    except DataError:
+        return False
+    return _whole(ties, move) >= PROOF and _share(ties, move) > AGREE
 
 
 def estimate_move(a: Video, b: Video) -> Similarity:
@@ -130,6 +165,11 @@ def estimate_move(a: Video, b: Video) -> Similarity:
             field="alignment",
             mend="give the move in an alignment file",
         )
+    return _fit(ties)
+
+
+def _fit(ties: Sequence[Tie]) -> Similarity:
+    """The move that brings the ties' points to their lines; not fixed is a `DataError`."""
     start = _linear(ties)
     first = np.concatenate([Rotation.from_matrix(start.rotation).as_rotvec(), start.translation])
 
@@ -203,7 +243,21 @@ def find_ties(a: Video, b: Video) -> list[Tie]:
     Raises:
         DataError: a video whose camera is not known.
     """
-    return _ties(a, b, _features(a), _features(b))
+    return _enough(a, b, {})
+
+
+def _enough(a: Video, b: Video, known: Mapping[int, Features]) -> list[Tie]:
+    """Ties between few frames, and between more where those prove nothing."""
+    ties: list[Tie] = []
+    for frames in FRAMES:
+        ours, theirs = (
+            known[v.number] if v.number in known and frames == FRAMES[0] else _features(v, frames)
+            for v in (a, b)
+        )
+        ties = _ties(a, b, ours, theirs)
+        if len(ties) >= PROOF:
+            break
+    return ties
 
 
 def _ties(a: Video, b: Video, ours: Features, theirs: Features) -> list[Tie]:
@@ -216,7 +270,7 @@ def _ties(a: Video, b: Video, ours: Features, theirs: Features) -> list[Tie]:
     return ties
 
 
-def _features(video: Video) -> Features:
+def _features(video: Video, frames: int = FRAMES[0]) -> Features:
     """Of some frames of a video."""
     import cv2
 
@@ -226,7 +280,7 @@ def _features(video: Video) -> Features:
         )
     found = {}
     sift = cv2.SIFT_create(nfeatures=FEATURES)  # type: ignore[attr-defined]
-    for i in np.unique(np.linspace(0, len(video) - 1, FRAMES).round().astype(int)).tolist():
+    for i in np.unique(np.linspace(0, len(video) - 1, frames).round().astype(int)).tolist():
         grey = cv2.imread(str(video.images[i]), cv2.IMREAD_GRAYSCALE)
         camera = video.intrinsics[i]
         if grey is None:
