@@ -12,7 +12,7 @@ from typing import Any
 from piavas.errors import DataError
 from piavas.evaluate import Comparison, Table
 from piavas.evaluate.table import interval_json
-from piavas.files import read_json, write_json
+from piavas.files import atomic, read_json, write_json
 from piavas.progress import track
 from piavas.refine import ClipSet, Refiner, get_solver
 from piavas.refine.solvers import SOLVERS
@@ -99,6 +99,7 @@ def ablate(
     family: str = "avcloud",
     split: str = "test",
     seed: int = 0,
+    meta: Mapping[str, Any] | None = None,
 ) -> Ablation:
     """Refine and measure the clips of one split with every solver and number of evaluations.
 
@@ -113,6 +114,7 @@ def ablate(
         family: of the metrics.
         split: which clips.
         seed: of the confidence intervals.
+        meta: more for the record.
 
     Raises:
         DataError: no clip of that split, or one without a recording.
@@ -127,7 +129,7 @@ def ablate(
         if result is None:
             trial = try_clips(
                 clips, refiner, split=split, family=family, solver=name, steps=steps,
-                seed=seed, meta={"key": key}, baselines=False,
+                seed=seed, meta={**(meta or {}), "key": key}, baselines=False,
             )  # fmt: skip
             assert isinstance(trial.result, Comparison)
             result = trial.result
@@ -136,6 +138,27 @@ def ablate(
     found = Ablation(points[0].result.first, tuple(points))
     write_json(out / "ablation.json", found.to_json())
     return found
+
+
+def draw(found: Ablation, out: str | os.PathLike[str]) -> None:
+    """The paper's Fig. 2: `fig2-light.png` and `fig2-dark.png` in `out`."""
+    from piavas.plot.sweeps import sweep
+
+    names = dict.fromkeys(point.solver for point in found.points)
+    metrics = {
+        metric: {
+            name: {
+                p.evaluations: p.result.second.intervals[metric]
+                for p in found.points
+                if p.solver == name
+            }
+            for name in names
+        }
+        for metric in found.physics.metrics
+    }
+    for theme in ("light", "dark"):
+        with atomic(Path(out) / f"fig2-{theme}.png") as part:
+            sweep(metrics, found.physics.intervals, dark=theme == "dark").savefig(part)
 
 
 def _key(clips: ClipSet, refiner: Refiner, options: Mapping[str, Any]) -> str:

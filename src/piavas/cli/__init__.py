@@ -11,6 +11,7 @@ from piavas.cli import (
     ablate,
     benchmark,
     data,
+    experiments,
     export,
     fit,
     judge,
@@ -41,6 +42,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "refine": learn.refine,
     "evaluate": judge.evaluate,
     "ablate": ablate.ablate,
+    "experiments": experiments.experiments,
     "export": export.export,
     "listen": listen.listen,
 }

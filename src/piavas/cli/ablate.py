@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import tyro
 
 from piavas.cli.tell import tell
 from piavas.cli.training import Device, check_device
-
-if TYPE_CHECKING:
-    from piavas.ablate import Ablation
 
 
 def ablate(
@@ -41,6 +38,7 @@ def ablate(
         json: print JSON for scripts.
     """
     from piavas.ablate import ablate as run
+    from piavas.ablate import draw
     from piavas.refine import Refiner, load_clips
     from piavas.refine.solvers import SOLVERS
 
@@ -49,26 +47,5 @@ def ablate(
         load_clips(clips), refiner, out, solvers=solvers or tuple(SOLVERS), most=evaluations,
         family=family, split=split, seed=seed,
     )  # fmt: skip
-    _draw(found, out)
+    draw(found, out)
     tell({"wrote": str(out / "ablation.json"), "points": len(found.points)}, json)
-
-
-def _draw(found: Ablation, out: Path) -> None:
-    from piavas.files import atomic
-    from piavas.plot.sweeps import sweep
-
-    names = dict.fromkeys(point.solver for point in found.points)
-    metrics = {
-        metric: {
-            name: {
-                p.evaluations: p.result.second.intervals[metric]
-                for p in found.points
-                if p.solver == name
-            }
-            for name in names
-        }
-        for metric in found.physics.metrics
-    }
-    for theme in ("light", "dark"):
-        with atomic(out / f"fig2-{theme}.png") as part:
-            sweep(metrics, found.physics.intervals, dark=theme == "dark").savefig(part)

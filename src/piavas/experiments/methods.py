@@ -1,0 +1,158 @@
+"""All methods on all environments under one protocol: physics, refined, and every baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from piavas.datasets.protocols import Protocol
+from piavas.experiments import data
+from piavas.experiments.bench import Bench
+from piavas.experiments.measure import (
+    LEVELLED,
+    PHYSICS,
+    Predict,
+    levelled,
+    predicted,
+    record,
+    slug,
+    table_path,
+    write_tables,
+)
+from piavas.refine import Clip, ClipSet, Refiner, RefinerConfig, TrainConfig, train
+
+CALIBRATED = "physics, calibrated"
+REFINED, REFINED_CALIBRATED = "physics + refiner", "physics, calibrated + refiner"
+VARIANTS = {PHYSICS: "scan", CALIBRATED: "scan-calibrated"}
+BASED = {REFINED: PHYSICS, REFINED_CALIBRATED: CALIBRATED}
+"""What each refined method starts from."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One environment under one protocol.
+
+    Args:
+        bench: where.
+        rules: the protocol.
+        place: the environment.
+    """
+
+    bench: Bench
+    rules: Protocol
+    place: str
+
+    @property
+    def results(self) -> Path:
+        """Folder of the tables."""
+        return self.bench.at("results", slug(self.rules.name), self.place)
+
+    def clips(self, variant: str = "scan") -> ClipSet:
+        """Clips of one variant of stage 1 with the splits of the protocol."""
+        return data.split_by(data.simulated(self.bench, self.place, variant), self.rules)
+
+    def tests(self, variant: str = "scan") -> list[Clip]:
+        """Those that are evaluated."""
+        return list(self.clips(variant).of(data.held_out(self.rules)))
+
+    def step(self, method: str, make: Callable[[], object]) -> None:
+        """A table of a method, unless it is there."""
+        what = f"{self.rules.name}, {self.place}: {method}"
+        self.bench.step(what, table_path(self.results, method), make)
+
+
+def evaluate_all(bench: Bench, rules: Protocol) -> None:
+    """Every method on every environment of the set."""
+    for place in bench.recipe.videos.places:
+        case = Case(bench, rules, place)
+        for method, variant in VARIANTS.items():
+            case.step(method, lambda c=case, m=method, v=variant: _physics(c, m, v))  # type: ignore[misc]
+        for method, base in BASED.items():
+            case.step(method, lambda c=case, m=method, b=base: _refined(c, m, VARIANTS[b]))  # type: ignore[misc]
+        for kind in energy_kinds():
+            case.step(kind, lambda c=case, k=kind: _energy(c, k))  # type: ignore[misc]
+        for kind in learned_kinds():
+            case.step(kind, lambda c=case, k=kind: _learned(c, k))  # type: ignore[misc]
+
+
+def energy_kinds() -> tuple[str, ...]:
+    """Names of the energy baselines."""
+    from piavas.baselines import ENERGY_BASELINES
+
+    return tuple(ENERGY_BASELINES)
+
+
+def learned_kinds() -> tuple[str, ...]:
+    """Names of the learned baselines."""
+    from piavas import baselines
+
+    return tuple(getattr(baselines, "LEARNED_BASELINES", ()))
+
+
+def _physics(case: Case, method: str, variant: str) -> None:
+    tests = case.tests(variant)
+    meta = record(case.bench, case.rules, variant=variant)
+    write_tables(
+        case.results, method, predicted(lambda clip: clip.x_sim, tests), tests, case.rules, meta
+    )
+
+
+def _refined(case: Case, method: str, variant: str) -> None:
+    clips = case.clips(variant)
+    folder = case.bench.at("models", slug(case.rules.name), case.place, variant)
+    config, network = preset(case.bench.recipe.steps, case.bench.recipe.seed)
+    refiner = train(clips, folder, config, model=network)
+    tests = list(clips.of(data.held_out(case.rules)))
+    meta = record(
+        case.bench, case.rules, variant=variant, budget=f"{config.max_steps} steps",
+        solver="euler", evaluations=4, model=refiner.config.to_json(),
+    )  # fmt: skip
+    write_tables(case.results, method, predicted(refining(refiner), tests), tests, case.rules, meta)
+
+
+def preset(
+    steps: int, seed: int, kind: Any = "spectral", **changes: Any
+) -> tuple[TrainConfig, RefinerConfig]:
+    """The house's preset with a budget of steps, so that a run is the same wherever it runs."""
+    from piavas.cli.training import Training, make_configs
+    from piavas.datasets.rwavs import RATE
+
+    return make_configs(kind, Training(max_steps=steps, seed=seed, **changes), RATE)
+
+
+def refining(refiner: Refiner, solver: str = "euler", steps: int = 4) -> Predict:
+    """A refiner as a predictor of clips."""
+    return lambda clip: refiner(
+        clip.x_sim, clip.x_tx, pose=clip.pose, source=clip.source, solver=solver, steps=steps
+    )
+
+
+def _energy(case: Case, kind: str) -> None:
+    from piavas.baselines import fit_energy
+
+    pairs = [(c.x_tx, c.x_rx) for c in case.clips().of("train") if c.x_rx is not None]
+    fitted = fit_energy(kind, pairs)  # type: ignore[arg-type]
+    _baseline(case, kind, lambda clip: fitted(clip.x_tx), "")
+
+
+def _learned(case: Case, kind: str) -> None:
+    from piavas import baselines
+
+    recipe = case.bench.recipe
+    fit: Any = vars(baselines)["fit_learned"]
+    fitted = fit(
+        kind, list(case.clips().of("train")), seconds=recipe.baseline_seconds, seed=recipe.seed
+    )
+    _baseline(case, kind, fitted, f"{recipe.baseline_seconds:g} s")
+
+
+def _baseline(case: Case, kind: str, predict: Predict, budget: str) -> None:
+    """As it is, and with the level of each video known."""
+    tests: Sequence[Clip] = case.tests()
+    found = predicted(predict, tests)
+    meta = record(case.bench, case.rules, budget=budget)
+    known = levelled(found, tests)
+    write_tables(case.results, kind + LEVELLED, known, tests, case.rules, meta)
+    write_tables(case.results, kind, found, tests, case.rules, meta)
