@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from piavas.refine.fused import KEEP, FusedBlock, run_block
 
 
 class GatedBlock(nn.Module):
@@ -23,11 +27,59 @@ class GatedBlock(nn.Module):
         self.spread = nn.Conv1d(channels, 2 * channels, kernel, dilation=dilation, padding=pad)
         self.leave = nn.Conv1d(channels, 2 * channels, 1)
 
-    def forward(self, x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """Residual and skip `[batch, channels, time]`; `shift` is `[batch, 2 channels]`."""
+    def forward(self, x: Tensor, total: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """Residual, and `total` with the skip added; `total` itself may change.
+
+        Args:
+            x: `[batch, channels, time]`.
+            total: likewise, of the skips of the blocks before.
+            shift: `[batch, 2 channels]`.
+        """
+        if _fuses(x):
+            return FusedBlock.apply(x, total, shift, *self.fused_weights)
+        return self.plain(x, total, shift)
+
+    @property
+    def fused_weights(self) -> tuple[Any, ...]:
+        """As `FusedBlock` takes them."""
+        spread, leave = self.spread, self.leave
+        return spread.weight, spread.bias, leave.weight, leave.bias, spread.dilation[0]
+
+    def plain(self, x: Tensor, total: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, one operation after the other, as every device can."""
         wave, gate = (self.spread(x) + shift[:, :, None]).chunk(2, dim=1)
         rest, skip = self.leave(torch.tanh(wave) * torch.sigmoid(gate)).chunk(2, dim=1)
-        return (x + rest) * math.sqrt(0.5), skip
+        return (x + rest) * KEEP, total + skip
+
+
+def run_blocks(blocks: nn.ModuleList, x: Tensor, shifts: Sequence[Tensor]) -> Tensor:
+    """Sum of the skips of `GatedBlock`s, `[batch, channels, time]`, over the root of their number.
+
+    Args:
+        blocks: in order.
+        x: `[batch, channels, time]`.
+        shifts: `[batch, 2 channels]` of each.
+    """
+    total = torch.zeros_like(x)
+    if _fuses(x) and not torch.is_grad_enabled():
+        # Two places in turn: new memory for each block costs as much as a product.
+        x, spare = x.clone(), torch.empty_like(x)
+        for block, shift in zip(blocks, shifts, strict=True):
+            run_block(x, total, shift, *block.fused_weights, spare)  # type: ignore[union-attr, misc]
+            x, spare = spare, x
+    else:
+        for block, shift in zip(blocks, shifts, strict=True):
+            x, total = block(x, total, shift)
+    return total / math.sqrt(len(blocks))
+
+
+def _fuses(x: Tensor) -> bool:
+    """Whether pieces in the cache are the faster way: on the CPU, and not in half precision."""
+    return (
+        x.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
 
 
 class TimeEmbedding(nn.Module):

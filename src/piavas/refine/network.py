@@ -8,7 +8,6 @@ The last layer starts at zero, so that an untrained refiner returns x_sim as it 
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piavas.errors import CheckpointError
-from piavas.refine.blocks import GatedBlock, TimeEmbedding
+from piavas.refine.blocks import GatedBlock, TimeEmbedding, run_blocks
 from piavas.refine.conditioning import FEATURES
 
 CORES = ("wave", "spectral")
@@ -156,11 +155,8 @@ class Network(nn.Module):
         embedding = F.silu(self.time(t) + self.place(place))
         shifts = self.shift(embedding).chunk(self.config.blocks, dim=1)
         x = self.enter(torch.cat([x_t, x_tx], dim=1))
-        total = torch.zeros_like(x)
-        for block, shift in zip(self.blocks, shifts, strict=True):
-            x, skip = block(x, shift)
-            total = total + skip
-        return self.out(F.relu(self.mix(F.relu(total / math.sqrt(len(self.blocks))))))
+        total = run_blocks(self.blocks, x, shifts)
+        return self.out(F.relu(self.mix(F.relu(total))))
 
 
 def make_network(config: RefinerConfig) -> nn.Module:

@@ -10,7 +10,6 @@ symmetric, and that holds for heads never heard. The last layer starts at zero.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from piavas.refine.blocks import GatedBlock, TimeEmbedding
+from piavas.refine.blocks import GatedBlock, TimeEmbedding, run_blocks
 from piavas.refine.conditioning import FEATURES, MIRROR
 
 if TYPE_CHECKING:
@@ -111,8 +110,5 @@ class SpectralNetwork(nn.Module):
         embedding = F.silu(self.time(t) + self.place(place))
         shifts = self.shift(embedding).chunk(self.config.blocks, dim=1)
         x = self.enter(0.2 * bands)
-        total = torch.zeros_like(x)
-        for block, shift in zip(self.blocks, shifts, strict=True):
-            x, skip = block(x, shift)
-            total = total + skip
-        return self.out(F.relu(self.mix(F.relu(total / math.sqrt(len(self.blocks))))))
+        total = run_blocks(self.blocks, x, shifts)
+        return self.out(F.relu(self.mix(F.relu(total))))
