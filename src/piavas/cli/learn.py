@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +32,14 @@ def train(
     preset: Preset = "paper",
     device: Device = "cpu",
     skip_broken: bool = False,
+    tensorboard: bool = False,
     dry_run: bool = False,
     json: bool = False,
     training: TrainingOptions = AS_PRESET,
 ) -> None:
     """Clips to a refiner; goes on where an earlier run in the same folder stopped.
+
+    On several processes: torchrun --nproc-per-node 2 -m piavas.cli train CLIPS --out MODEL
 
     Args:
         clips: folder of clips; those of split "train" are learnt from.
@@ -44,6 +48,7 @@ def train(
             "spectral" (on band energies) for minutes on a CPU.
         device: where the network runs.
         skip_broken: leave out clips that cannot be read, and count them.
+        tensorboard: also log for TensorBoard.
         dry_run: only say what it will cost in time, memory and disk.
         json: print JSON for scripts.
         training: what differs from the preset.
@@ -59,7 +64,9 @@ def train(
         if dry_run:
             tell(vars(estimate_training(found, config, **how)), json)
             return
-        refiner = run(found, out, config, **how)
+        refiner = run(found, out, config, tensorboard=tensorboard, **how)
+    if os.environ.get("RANK", "0") != "0":
+        return
     facts = {"model": str(out), "left_out": len(found.broken), **_learnt(refiner)}
     tell(facts, json)
 

@@ -54,6 +54,12 @@ class Training:
     """Decay of a running average of the weights; 0 for none."""
     clip_gradient: float | None = None
     """Largest norm of the gradient; 0 for no limit."""
+    accumulate: int | None = None
+    """Pieces in which a batch goes through the network, for less memory."""
+    precision: Literal["fp32", "bf16"] | None = None
+    """Of the network's products."""
+    compile: bool | None = None
+    """Let torch.compile make the network's code."""
     max_steps: int | None = None
     """Stop there."""
     max_seconds: float | None = None

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from piavas.refine.batches import make_batch
 from piavas.refine.clips import Clip, ClipSet
 from piavas.refine.model import Refiner
 from piavas.refine.network import RefinerConfig
 from piavas.refine.recipe import TrainConfig
-from piavas.refine.train import Run, _training_clips, make_batch
+from piavas.refine.run import Run
+from piavas.refine.train import _training_clips
 from piavas.stages import peak_mb
 
 STEPS = 2  # that are timed, after one that warms up

@@ -76,7 +76,8 @@ class FusedBlock(torch.autograd.Function):
     def backward(ctx: Any, rest: Tensor, total: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of what `forward` takes, from those of what it gives."""
         x, shift = ctx.saved_tensors[:2]
-        block = _Matrices(x, *ctx.saved_tensors[2:], ctx.dilation)
+        weights: tuple[Any, ...] = (*ctx.saved_tensors[2:], ctx.dilation)
+        block = _Matrices(x, *weights)
         width = block.width
         to_x, to_shift = torch.empty_like(x), torch.empty_like(shift)
         to_inward = x.new_zeros(2 * width, block.rows)

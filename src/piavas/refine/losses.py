@@ -27,7 +27,9 @@ def spectral_loss(estimate: Tensor, truth: Tensor) -> Tensor:
     total = estimate.new_zeros(())
     for size in WINDOWS:
         ours, theirs = (_magnitude(x, size) for x in (estimate, truth))
-        total = total + (ours - theirs).abs().mean() / theirs.mean().clamp_min(FLOOR)
+        # Clip by clip, so that the mean of parts of a batch is that of the whole.
+        gap, level = ((x.flatten(1).mean(1)) for x in ((ours - theirs).abs(), theirs))
+        total = total + (gap / level.clamp_min(FLOOR)).mean()
         total = total + ((ours + FLOOR).log() - (theirs + FLOOR).log()).abs().mean()
     return total / len(WINDOWS)
 
@@ -44,4 +46,5 @@ def _magnitude(x: Tensor, size: int) -> Tensor:
     window = torch.hann_window(size, device=x.device)
     flat = x.reshape(-1, x.shape[-1])
     spectrum = torch.stft(flat, size, size // 4, window=window, return_complex=True)
-    return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt() / size**0.5
+    magnitude = (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt() / size**0.5
+    return magnitude.unflatten(0, x.shape[:2])

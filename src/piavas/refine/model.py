@@ -145,10 +145,14 @@ class Refiner:
         weights = {name: value.contiguous() for name, value in self.network.state_dict().items()}
         with atomic(folder / WEIGHTS) as part:
             save_file(weights, part)
-        with atomic(folder / CARD) as part:
-            part.write_text(self._card(), encoding="utf-8")
+        self.save_card(folder)
         write_json(folder / CONFIG, {"model": self.config.to_json(), "facts": self.facts})
         return folder
+
+    def save_card(self, folder: Path) -> None:
+        """Write `MODEL_CARD.md`: what the network is and how it was trained."""
+        with atomic(folder / CARD) as part:
+            part.write_text(self._card(), encoding="utf-8")
 
     def _card(self) -> str:
         shape = "\n".join(f"- {name}: {value}" for name, value in self.config.to_json().items())

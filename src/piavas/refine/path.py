@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -27,18 +26,14 @@ class PathSample:
     target: Tensor
 
 
-def sample_path(
-    x_sim: Tensor, x_rx: Tensor, t: Tensor, sigma: float, generator: torch.Generator | None = None
-) -> PathSample:
+def sample_path(x_sim: Tensor, x_rx: Tensor, t: Tensor, noise: Tensor) -> PathSample:
     """The point at time `t` between `x_sim` and `x_rx`.
 
     Args:
         x_sim: `[batch, 2, time]` simulated.
         x_rx: `[batch, 2, time]` recorded.
         t: `[batch]` in [0, 1].
-        sigma: standard deviation of the noise.
-        generator: of the noise.
+        noise: `[batch, 2, time]`, sigma eps.
     """
-    noise = torch.randn(x_sim.shape, generator=generator, dtype=x_sim.dtype).to(x_sim.device)
     share = t[:, None, None]
-    return PathSample(share * x_rx + (1 - share) * x_sim + sigma * noise, t, x_rx - x_sim)
+    return PathSample(share * x_rx + (1 - share) * x_sim + noise, t, x_rx - x_sim)

@@ -7,6 +7,8 @@ from typing import Any
 
 from piavas.errors import CheckpointError
 
+PRECISIONS = ("fp32", "bf16")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -30,6 +32,10 @@ class TrainConfig:
             straight path to the recording, which inference never sees.
         average: decay of a running average of the weights, which is what is kept; 0 for none.
         clip_gradient: largest norm of the gradient; 0 for no limit.
+        accumulate: pieces in which a batch goes through the network, for less memory; the step is
+            the same.
+        precision: of the network's products, "fp32" or "bf16".
+        compile: whether `torch.compile` makes the network's code.
         max_steps: stop there; None for the end of the epochs.
         max_seconds: stop then; None for no limit.
         checkpoint_every: steps between checkpoints.
@@ -55,16 +61,30 @@ class TrainConfig:
     own_path: float = 0.0
     average: float = 0.0
     clip_gradient: float = 0.0
+    accumulate: int = 1
+    precision: str = "fp32"
+    compile: bool = False
     max_steps: int | None = None
     max_seconds: float | None = None
     checkpoint_every: int = 100
     patience: int = 10
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch", "learning_rate", "checkpoint_every", "patience")
+        positive = (
+            "epochs", "batch", "learning_rate", "checkpoint_every", "patience", "accumulate"
+        )  # fmt: skip
+        if self.precision not in PRECISIONS:
+            raise CheckpointError(
+                f"no precision {self.precision!r}", field="precision",
+                mend=f"choose of {', '.join(PRECISIONS)}",
+            )  # fmt: skip
         for part in fields(self):
             value = getattr(self, part.name)
-            if value is not None and (value < 0 or (part.name in positive and value <= 0)):
+            if (
+                value is not None
+                and not isinstance(value, str)
+                and (value < 0 or (part.name in positive and value <= 0))
+            ):
                 raise CheckpointError(
                     f"{value!r} is out of range", field=part.name, mend="give a positive number"
                 )
