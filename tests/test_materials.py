@@ -131,10 +131,10 @@ def test_subdivision_is_closed():
     assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
 
 
-def test_without_labels_the_default_is_named_as_such(tmp_path):
+def test_the_default_is_named_as_such(tmp_path):
     capture = load_capture(photograph(tmp_path, two_rooms(), walk(3)))
     world = two_rooms()
-    scene = assign_materials(Mesh(world.vertices, world.faces), capture)
+    scene = assign_materials(Mesh(world.vertices, world.faces), capture, by="default")
     assert [m.name for m in scene.materials] == ["default"]
     assert "default" in scene.report["materials"]["path"]
 

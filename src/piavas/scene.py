@@ -45,6 +45,8 @@ class Material:
         scattering: share of the reflected energy off the specular direction (ISO 17497-1).
         transmission: share of the incident energy that leaves behind; part of `absorption`.
         source: where the values come from.
+        spread: standard deviation of the log odds of the absorption, `[9]`, where it is known how
+            sure it is; None where not.
 
     Raises:
         MaterialError: a value outside [0, 1], a wrong count, or more transmitted than absorbed.
@@ -55,11 +57,24 @@ class Material:
     scattering: Array = field(default_factory=lambda: np.full(len(OCTAVE_BANDS), 0.1))
     transmission: Array = field(default_factory=lambda: np.zeros(len(OCTAVE_BANDS)))
     source: str = ""
+    spread: Array | None = None
 
     def __post_init__(self) -> None:
         for name in ("absorption", "scattering", "transmission"):
             values = band_values(getattr(self, name), name, f"material {self.name!r}")
             object.__setattr__(self, name, values)
+        if self.spread is not None:
+            spread = np.asarray(self.spread, dtype=np.float64)
+            if (
+                spread.shape != (len(OCTAVE_BANDS),)
+                or not (np.isfinite(spread) & (spread > 0)).all()
+            ):
+                raise MaterialError(
+                    f"material {self.name!r} has no spread of nine positive values",
+                    field="spread",
+                    mend="give nine standard deviations of log odds, or none",
+                )
+            object.__setattr__(self, "spread", spread)
         if (self.transmission > self.absorption + 1e-9).any():
             raise MaterialError(
                 f"material {self.name!r} transmits more than it takes from the room",

@@ -3,27 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
 from piavas.cli.tell import tell
 
+Way = Literal["auto", "labels", "names", "classifier", "open-vocabulary", "default"]
+
 
 def materials(
-    capture: tyro.conf.Positional[Path], mesh: Path, out: Path, json: bool = False
+    capture: tyro.conf.Positional[Path],
+    mesh: Path,
+    out: Path,
+    by: Way = "auto",
+    json: bool = False,
 ) -> None:
-    """Mesh and label images to a scene of acoustic materials.
+    """Mesh and pictures to a scene of acoustic materials.
+
+    Corrections written into materials.json of an earlier run are kept.
 
     Args:
         capture: the capture that the mesh was made from.
         mesh: mesh file.
-        out: scene folder to write: mesh.ply and materials.json, which may be edited.
+        out: scene folder to write: mesh.ply, materials.json, which may be edited, and
+            materials.png, which shows what was taken for what.
+        by: label images, names of the mesh's parts, the classifier that comes with the package, a
+            model that knows words and pictures (extra vision), or the table's default for all;
+            auto takes the first of label images and classifier that there is.
         json: print JSON for scripts.
     """
     from piavas.capture import load_capture
+    from piavas.errors import about
     from piavas.geometry import load_mesh
-    from piavas.materials import assign_materials, save_scene
+    from piavas.materials import assign, load_scene, read_corrections, save_scene
+    from piavas.materials.assign import correct
+    from piavas.materials.files import MATERIALS
+    from piavas.materials.sheet import save_sheet
+    from piavas.materials.table import load_table
 
-    scene = assign_materials(load_mesh(mesh), load_capture(capture))
-    save_scene(scene, out)
-    tell({"wrote": str(out), **dict(scene.report).get("materials", {})}, json)
+    kept = read_corrections(out)
+    visit = load_capture(capture)
+    if by == "names":
+        scene = correct(load_scene(mesh), kept, load_table())
+        save_scene(scene, out)
+    else:
+        with about(out / MATERIALS if kept else None):
+            found = assign(load_mesh(mesh), visit, by=by, corrections=kept)
+        scene = found.scene
+        save_scene(scene, out)
+        save_sheet(found, visit, out / "materials.png")
+    told = dict(dict(scene.report).get("materials", {}))
+    told.pop("groups", None)
+    tell({"wrote": str(out), **told}, json)

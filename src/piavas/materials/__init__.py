@@ -1,7 +1,21 @@
-"""Mesh and labels to a `Scene` of acoustic materials."""
+"""Mesh and pictures to a `Scene` of acoustic materials."""
 
-from piavas.materials.assign import assign_materials
-from piavas.materials.files import load_scene, save_scene
+from piavas.materials.assign import Assignment, assign, assign_materials
+from piavas.materials.files import load_scene, read_corrections, save_scene
+from piavas.materials.recognition import Recognition, recognise
 from piavas.materials.table import load_table
+from piavas.materials.vocabulary import Vocabulary, load_vocabulary
 
-__all__ = ["assign_materials", "load_scene", "load_table", "save_scene"]
+__all__ = [
+    "Assignment",
+    "Recognition",
+    "Vocabulary",
+    "assign",
+    "assign_materials",
+    "load_scene",
+    "load_table",
+    "load_vocabulary",
+    "read_corrections",
+    "recognise",
+    "save_scene",
+]

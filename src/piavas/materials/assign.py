@@ -1,81 +1,181 @@
-"""Mesh and label images to a `Scene`: every face gets a material, the report says from where."""
+"""Mesh and pictures to a `Scene`: every face gets a material, the report says from where."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from piavas.capture import Capture
-from piavas.materials.subdivide import merge_agreeing, subdivide
+from piavas.errors import MaterialError
+from piavas.materials.names import match_names
+from piavas.materials.recognise.labels import LabelImages
+from piavas.materials.recognise.types import Recogniser
+from piavas.materials.recognition import Groups, Recognition, group, recognise
+from piavas.materials.subdivide import merge_agreeing
 from piavas.materials.table import DEFAULT, find_material, load_table
-from piavas.materials.votes import Places, cast_votes, fill_unseen
-from piavas.rays import RayCaster
+from piavas.materials.vocabulary import load_vocabulary
 from piavas.scene import Material, Mesh, Scene, triangle_areas
 
-SMALL = 0.15  # metres of the longest edge of a face that votes
+WAYS = ("auto", "labels", "classifier", "open-vocabulary", "default")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A scene, and what it follows from.
+
+    Args:
+        scene: mesh with materials.
+        recognition: distributions on small faces; None where every face is the default.
+        groups: the small faces' materials; None likewise.
+    """
+
+    scene: Scene
+    recognition: Recognition | None = None
+    groups: Groups | None = None
 
 
 def assign_materials(
     mesh: Mesh,
     capture: Capture,
     *,
+    by: str | Recogniser = "auto",
     table: Mapping[str, Material] | None = None,
     mapping: Mapping[str, str] | None = None,
+    corrections: Mapping[str, str] | None = None,
 ) -> Scene:
     """Give every face of `mesh` a material.
 
-    With label images, views vote; faces that nobody saw follow their neighbours in place and
-    normal. Without, every face gets the table's "default". `report["materials"]` says which.
+    Views vote; faces that nobody saw follow their neighbours in place and normal.
+    `report["materials"]` says which way was taken, and how sure it is.
 
     Args:
         mesh: the room.
         capture: what the mesh was made from.
+        by: "labels" takes label images, "classifier" the one that ships with the package,
+            "open-vocabulary" a model that knows words and pictures (extra `vision`), "default" one
+            row for all, "auto" labels where there are any and else the classifier; or a recogniser.
         table: materials by name; None for `load_table()`.
-        mapping: table row of a label, where the names differ.
+        mapping: table row of a label, where the names differ and `names.json` does not know them.
+        corrections: table row of a material of the scene, which a person knows better.
 
     Raises:
-        MaterialError: a label that neither the table nor the mapping knows.
+        MaterialError: an unknown way, label or correction, or no label images to take.
+        MissingDependencyError: a way whose extra is not installed.
     """
+    return assign(mesh, capture, by=by, table=table, mapping=mapping, corrections=corrections).scene
+
+
+def assign(
+    mesh: Mesh,
+    capture: Capture,
+    *,
+    by: str | Recogniser = "auto",
+    table: Mapping[str, Material] | None = None,
+    mapping: Mapping[str, str] | None = None,
+    corrections: Mapping[str, str] | None = None,
+) -> Assignment:
+    """As `assign_materials`, with what the scene follows from."""
     table = table if table is not None else load_table()
-    if not capture.labels or not any(frame.label_path for frame in capture.frames):
-        return _default(mesh, table)
-    mapping = mapping or {}
-    numbers = sorted(capture.labels)
-    rows = [find_material(mapping.get(n, n), table) for n in (capture.labels[k] for k in numbers)]
-    vertices, small, parent = subdivide(mesh.vertices, mesh.faces, SMALL)
-    places = _places(vertices, small)
-    caster = RayCaster(mesh.vertices, mesh.faces)
-    votes = cast_votes(places, capture, caster, max(numbers) + 1)[:, numbers]
-    label = fill_unseen(votes, places).argmax(axis=1)
-    faces, label, origin = merge_agreeing(mesh.faces, small, parent, label)
-    used = np.unique(label)
-    area = triangle_areas(vertices, small)
-    seen = votes.sum(axis=1) > 0
+    check_corrections(corrections or {}, table)
+    way = _way(by, capture)
+    if way == "default":
+        found = _default(mesh, table, asked=by == "default")
+    elif way == "labels":
+        found = _by_labels(mesh, capture, table, mapping)
+    else:
+        recogniser = way if isinstance(way, Recogniser) else _recogniser(way, table)
+        found = _by_pixels(mesh, capture, table, recogniser)
+    return replace(found, scene=correct(found.scene, corrections or {}, table))
+
+
+def _way(by: str | Recogniser, capture: Capture) -> str | Recogniser:
+    if not isinstance(by, str):
+        return by
+    if by not in WAYS:
+        raise MaterialError(f"no way {by!r}", field="by", mend=f"choose one of {WAYS}")
+    labelled = bool(capture.labels) and any(frame.label_path for frame in capture.frames)
+    if by == "labels" and not labelled:
+        raise MaterialError(
+            "the capture has no label images", file=capture.root, field="labels",
+            mend="choose another way",
+        )  # fmt: skip
+    if by != "auto":
+        return by
+    return "labels" if labelled else "classifier"
+
+
+def _recogniser(way: str, table: Mapping[str, Material]) -> Recogniser:
+    if way == "classifier":
+        from piavas.materials.recognise.classifier import Classifier
+
+        return Classifier.load()
+    from piavas.materials.recognise.vision import OpenVocabulary
+
+    return OpenVocabulary.load(vocabulary=load_vocabulary(table), table=table)
+
+
+def _by_labels(
+    mesh: Mesh,
+    capture: Capture,
+    table: Mapping[str, Material],
+    mapping: Mapping[str, str] | None,
+) -> Assignment:
+    recogniser = LabelImages(capture)
+    matches = match_names(recogniser.rows, table, mapping)
+    found = recognise(mesh, capture, recogniser)
+    label = found.probability.argmax(axis=1)
+    used, index = np.unique(label, return_inverse=True)
+    rows = [table[matches.rows[recogniser.rows[k]]] for k in used]
+    groups = Groups(index.reshape(-1), tuple(rows), ())
     report = {
-        "path": "label images",
         "frames": sum(frame.label_path is not None for frame in capture.frames),
+        "names": matches.report(),
+    }
+    return _assignment(mesh, found, groups, recogniser.name, report)
+
+
+def _by_pixels(
+    mesh: Mesh, capture: Capture, table: Mapping[str, Material], recogniser: Recogniser
+) -> Assignment:
+    rows = [find_material(name, table) for name in recogniser.rows]
+    prior = load_vocabulary(table).prior(recogniser.rows)
+    found = recognise(mesh, capture, recogniser, prior)
+    if not found.seen.any():
+        raise MaterialError(
+            "no frame shows a face of the mesh", file=capture.root, field="frames",
+            mend="give the mesh that was made from this capture",
+        )  # fmt: skip
+    groups = group(found, rows)
+    report = {"frames": len(capture), "groups": list(groups.facts)}
+    return _assignment(mesh, found, groups, recogniser.name, report)
+
+
+def _assignment(
+    mesh: Mesh, found: Recognition, groups: Groups, path: str, report: dict[str, Any]
+) -> Assignment:
+    area, seen = found.room.area, found.seen
+    faces, index, origin = merge_agreeing(mesh.faces, found.room.faces, found.parent, groups.index)
+    report = {
+        "path": path,
+        **report,
         "area_voted": round(float(area[seen].sum()), 3),
         "area_filled": round(float(area[~seen].sum()), 3),
     }
-    index = np.searchsorted(used, label)
-    return _scene(mesh, vertices, faces, index, [rows[k] for k in used], origin, report)
+    scene = _scene(mesh, found.room.vertices, faces, index, groups.materials, origin, report)
+    return Assignment(scene, found, groups)
 
 
-def _places(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> Places:
-    a, b, c = np.moveaxis(vertices[faces], 1, 0)
-    normal = np.cross(b - a, c - a)
-    length = np.linalg.norm(normal, axis=1, keepdims=True)
-    return Places((a + b + c) / 3, normal / np.maximum(length, 1e-20))
-
-
-def _default(mesh: Mesh, table: Mapping[str, Material]) -> Scene:
+def _default(mesh: Mesh, table: Mapping[str, Material], *, asked: bool) -> Assignment:
     index = np.zeros(len(mesh.faces), np.int64)
-    report = {"path": "default: the capture has no label images, every face is a guess"}
-    row = [find_material(DEFAULT, table)]
-    return _scene(mesh, mesh.vertices, mesh.faces, index, row, np.arange(len(index)), report)
+    why = "as asked" if asked else "nothing was recognised"
+    report = {"path": f"default: {why}, every face is a guess"}
+    row = (find_material(DEFAULT, table),)
+    parent = np.arange(len(index))
+    return Assignment(_scene(mesh, mesh.vertices, mesh.faces, index, row, parent, report))
 
 
 def _scene(
@@ -83,7 +183,7 @@ def _scene(
     vertices: NDArray[np.float64],
     faces: NDArray[np.int32],
     material: NDArray[np.int64],
-    rows: list[Material],
+    rows: tuple[Material, ...],
     parent: NDArray[np.int64],
     report: dict[str, Any],
 ) -> Scene:
@@ -94,7 +194,43 @@ def _scene(
         vertices[kept],
         index.reshape(-1, 3).astype(np.int32),
         material.astype(np.int32),
-        tuple(rows),
+        rows,
         None if mesh.origin is None else mesh.origin[parent],
         {**mesh.report, "materials": {**report, "area": by_name}},
     )
+
+
+def check_corrections(corrections: Mapping[str, str], table: Mapping[str, Material]) -> None:
+    """Raise a `MaterialError` for a correction to a row that the table does not have."""
+    for name, row in corrections.items():
+        try:
+            find_material(row, table)
+        except MaterialError as problem:
+            raise MaterialError(
+                problem.what, field=f"corrections.{name}", mend=problem.mend
+            ) from None
+
+
+def correct(scene: Scene, corrections: Mapping[str, str], table: Mapping[str, Material]) -> Scene:
+    """`scene` with materials that a person knows better; they keep their names.
+
+    Corrections of materials that the scene does not have wait in the report for one that has.
+    """
+    if not corrections:
+        return scene
+    materials = [
+        _corrected(m, table[corrections[m.name]]) if m.name in corrections else m
+        for m in scene.materials
+    ]
+    names = {m.name for m in materials}
+    report = dict(scene.report)
+    report["materials"] = {
+        **dict(report.get("materials", {})),
+        "corrections": dict(corrections),
+        "corrections_unused": sorted(set(corrections) - names),
+    }
+    return replace(scene, materials=tuple(materials), report=report)
+
+
+def _corrected(material: Material, row: Material) -> Material:
+    return replace(row, name=material.name, source=f"corrected: {row.name}; {row.source}")

@@ -10,29 +10,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from piavas.errors import GeometryError, MaterialError
+from piavas.errors import GeometryError, MaterialError, about
 from piavas.files import read_json, write_json
 from piavas.geometry import load_mesh, save_mesh
 from piavas.geometry.files import TURN_UP, weld
-from piavas.materials.table import fill_bands, find_material, load_table, spread_scattering
+from piavas.materials.assign import check_corrections, correct
+from piavas.materials.names import match_names
+from piavas.materials.table import fill_bands, load_table, spread_scattering
 from piavas.scene import Material, Mesh, Scene
 
 FORMAT = "piavas-scene-1"
 MESH, MATERIALS = "mesh.ply", "materials.json"
 ANY = "*"
+NAMED = (".obj", ".glb", ".gltf")  # mesh files whose parts have names
 
 
 def save_scene(scene: Scene, folder: str | os.PathLike[str]) -> Path:
     """Write a scene folder; `materials.json`, written last, makes it one.
 
-    Faces are listed as runs `[material, count]` in the order of the mesh.
+    Faces are listed as runs `[material, count]` in the order of the mesh. `corrections` is for a
+    person to fill: `{"name of a material": "row of the table"}`.
     """
     folder = Path(folder)
+    told = dict(scene.report).get("materials", {})
     save_mesh(scene.mesh, folder / MESH)
     write_json(
         folder / MATERIALS,
         {
             "format": FORMAT,
+            "corrections": dict(told.get("corrections", {})),
+            "recognised_by": told.get("path", ""),
+            "groups": list(told.get("groups", [])),
             "materials": [_row(material) for material in scene.materials],
             "faces": _runs(scene.face_material),
         },
@@ -47,7 +55,29 @@ def _row(material: Material) -> dict[str, Any]:
         "scattering": material.scattering.tolist(),
         "transmission": material.transmission.tolist(),
         "source": material.source,
+        **({} if material.spread is None else {"spread": material.spread.tolist()}),
     }
+
+
+def read_corrections(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """What a person wrote under "corrections" in the `materials.json` of a scene folder.
+
+    Raises:
+        MaterialError: they are no mapping of names; the path is named.
+    """
+    file = Path(folder) / MATERIALS
+    if not file.exists():
+        return {}
+    data = read_json(file, error=MaterialError)
+    found = data.get("corrections", {}) if isinstance(data, dict) else None
+    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+        raise MaterialError(
+            "is no mapping of names",
+            file=file,
+            field="corrections",
+            mend='write {"name of a material": "row of the table"}',
+        )
+    return found
 
 
 def _runs(index: NDArray[np.int32]) -> list[list[int]]:
@@ -64,7 +94,8 @@ def load_scene(
     Args:
         path: a scene folder, or a mesh file (PLY, OBJ, GLB).
         materials: for a mesh file, JSON of `{"name in the mesh": "row of the table"}`, where "*"
-            stands for all names that are not listed.
+            stands for all names that are not listed. Without "*" those are looked up in the
+            mapping that comes with the package; the report says what was mapped and guessed.
 
     Raises:
         GeometryError: the mesh cannot be read.
@@ -76,7 +107,7 @@ def load_scene(
         raise GeometryError("no such file or folder", file=path, mend="check the path")
     if materials is None and path.is_dir():
         return _own(path)
-    if materials is None:
+    if materials is None and path.suffix.lower() not in NAMED:
         raise MaterialError(
             "a mesh file says nothing of materials",
             file=path,
@@ -84,7 +115,7 @@ def load_scene(
             mend='give a scene folder, or materials such as {"*": "default"}',
         )
     mesh_path = path / MESH if path.is_dir() else path
-    return _named(mesh_path, Path(materials))
+    return _named(mesh_path, None if materials is None else Path(materials))
 
 
 def _own(folder: Path) -> Scene:
@@ -96,7 +127,11 @@ def _own(folder: Path) -> Scene:
             raise MaterialError(f"is not of format {FORMAT}", field="format", mend="save it anew")
         rows = tuple(_material(row) for row in data["materials"])
         index = np.concatenate([np.full(n, k, np.int32) for k, n in data["faces"]])
-        return Scene(mesh.vertices, mesh.faces, index, rows, mesh.origin, mesh.report)
+        scene = Scene(mesh.vertices, mesh.faces, index, rows, mesh.origin, mesh.report)
+        corrections = read_corrections(folder)
+        table = load_table()
+        check_corrections(corrections, table)
+        return correct(scene, corrections, table)
     except (KeyError, TypeError, ValueError) as problem:
         raise MaterialError(f"lacks or spoils {problem}", file=file, mend="save it anew") from None
     except MaterialError as problem:
@@ -112,31 +147,25 @@ def _material(row: Mapping[str, Any]) -> Material:
         scattering=spread_scattering(row["scattering"]),
         transmission=fill_bands(row.get("transmission", [0.0] * 9)),
         source=str(row.get("source", "")),
+        spread=row.get("spread"),
     )
 
 
-def _named(path: Path, materials: Path) -> Scene:
-    mapping = read_json(materials, error=MaterialError)
+def _named(path: Path, materials: Path | None) -> Scene:
+    mapping = read_json(materials, error=MaterialError) if materials is not None else {}
     if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
         raise MaterialError(
             "is no mapping of names", file=materials, mend='write {"name": "row of the table"}'
         )
     mesh, names, index = _parts(path)
     table = load_table()
-    rows = []
-    for name in names:
-        row = mapping.get(name, mapping.get(ANY))
-        if row is None:
-            raise MaterialError(
-                f"says nothing of {name!r}", file=materials, field=name, mend='name it, or give "*"'
-            )
-        try:
-            rows.append(find_material(row, table))
-        except MaterialError as problem:
-            raise MaterialError(
-                problem.what, file=materials, field=name, mend=problem.mend
-            ) from None
-    return Scene(mesh.vertices, mesh.faces, index, tuple(rows), mesh.origin, mesh.report)
+    if ANY in mapping:
+        mapping = {**dict.fromkeys(names, mapping[ANY]), **mapping}
+    with about(materials if materials is not None else path):
+        matches = match_names(names, table, mapping)
+    rows = [table[matches.rows[name]] for name in names]
+    report = {**mesh.report, "materials": {"path": "names in the mesh", **matches.report()}}
+    return Scene(mesh.vertices, mesh.faces, index, tuple(rows), mesh.origin, report)
 
 
 def _parts(path: Path) -> tuple[Mesh, list[str], NDArray[np.int32]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def generate_capture(
     rooms: int | None = None,
     quality: str = "fast",
     film: bool = False,
+    dress: Callable[[World], World] | None = None,
 ) -> World:
     """Generate a furnished apartment and photograph it.
 
@@ -56,6 +58,7 @@ def generate_capture(
         rooms: 2 to 4; None draws the number.
         quality: "fast" shades rays, "path" traces paths of light.
         film: turn slowly, so that pictures overlap as those of a film do.
+        dress: gives the world other looks, same surfaces and materials, before it is photographed.
 
     Raises:
         CaptureError: sizes or counts out of range, or an unknown quality.
@@ -71,6 +74,7 @@ def generate_capture(
             mend="give 3 frames or more of 16 pixels or more, noise >= 0, 2 to 4 rooms",
         )
     folder, world = Path(folder), make_world(seed, rooms)
+    world = dress(world) if dress else world
     options = {
         "seed": seed,
         "frames": frames,
@@ -80,7 +84,9 @@ def generate_capture(
         "quality": quality,
         "film": film,
     }
-    keep = (folder / MANIFEST).exists() and read_json(folder / MANIFEST) == options
+    keep = (
+        dress is None and (folder / MANIFEST).exists() and read_json(folder / MANIFEST) == options
+    )
     write_json(folder / MANIFEST, options)
     camera = _camera(world, lens(width, height), quality)
     poses = walk(world, frames, film=film)
