@@ -23,7 +23,7 @@ from piavas.calibrate.problem import Estimate, Problem
 from piavas.calibrate.report import describe
 from piavas.errors import CalibrationError
 from piavas.progress import track
-from piavas.scene import Scene, Source, triangle_areas
+from piavas.scene import Material, Scene, Source, triangle_areas
 
 Array = NDArray[np.float64]
 
@@ -76,8 +76,8 @@ def calibrate(
         held_out: indices of recordings that are only predicted, never fitted.
         simulator: of its options those of air and seed are used.
         rays: traced from each source.
-        spread: standard deviation of the prior of log odds: 1 means that odds are thought known
-            within a factor of e.
+        spread: standard deviation of the prior of log odds, of materials that do not state their
+            own (`Material.spread`): 1 means that odds are thought known within a factor of e.
         scattering: common factors on all scattering to try, each traced anew.
         known_level: the recordings are calibrated: 1/r on the source's axis. Else each has an
             unknown gain, and loudspeakers an unknown colour.
@@ -98,11 +98,14 @@ def calibrate(
         minlength=len(scene.materials),
     ).astype(np.float64)
     prior = np.stack([m.absorption for m in scene.materials])
+    spreads = np.stack(
+        [np.broadcast_to(_spread(m, spread), prior[0].shape) for m in scene.materials]
+    )
     tried = []
     for factor in track(list(scattering), "calibrate"):
         traced = _trace(scene, recordings, observations, simulator, rays, factor)
         problem = Problem(
-            [traced[i] for i in fitted], [observations[i] for i in fitted], prior, spread, area,
+            [traced[i] for i in fitted], [observations[i] for i in fitted], prior, spreads, area,
             known_level,
         )  # fmt: skip
         estimate = problem.solve()
@@ -162,6 +165,10 @@ def _trace(
     return [one for one in found if one is not None]
 
 
+def _spread(material: Material, common: float) -> Array:
+    return np.asarray(common if material.spread is None else material.spread, dtype=np.float64)
+
+
 def _kind(source: Source) -> tuple[object, ...]:
     return (*source.position, *source.axis, id(source.directivity))
 
@@ -179,8 +186,11 @@ def _with(scene: Scene, estimate: Estimate, factor: float) -> Scene:
                 absorption=absorption,
                 scattering=np.minimum(m.scattering * factor, 1.0),
                 transmission=np.minimum(m.transmission, absorption),
+                spread=np.maximum(spread, 1e-3),
                 source=f"calibrated; prior: {m.source}" if m.source else "calibrated",
             )
-            for m, absorption in zip(scene.materials, estimate.absorption, strict=True)
+            for m, absorption, spread in zip(
+                scene.materials, estimate.absorption, estimate.spread, strict=True
+            )
         ]
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 from scipy.optimize import least_squares
 from scipy.special import expit, logit
 
@@ -51,7 +52,7 @@ class Problem:
         contributions: what reaches the listener of each recording.
         observations: what each recording says.
         prior: `[m, 9]` absorption thought most likely before.
-        spread: standard deviation of its log odds.
+        spread: `[m, 9]` standard deviation of its log odds, or one for all.
         area: `[m]` square metres of each material.
         known_level: whether recordings are calibrated to 1/r at the source's axis; else each has
             a gain of its own, and the loudspeaker a colour.
@@ -62,15 +63,17 @@ class Problem:
         contributions: Sequence[Contributions],
         observations: Sequence[Observation],
         prior: Array,
-        spread: float,
+        spread: float | Array,
         area: Array,
         known_level: bool = False,
     ) -> None:
         self.contributions, self.observations = contributions, observations
         self.prior = logit(np.clip(prior, LEAST, 1 - LEAST))
-        self.spread, self.free_level = spread, not known_level
+        self.spread = np.broadcast_to(np.asarray(spread, np.float64), self.prior.shape)
+        self.free_level = not known_level
         apart = np.abs(np.subtract.outer(np.arange(BANDS), np.arange(BANDS)))
-        self._whiten = np.linalg.inv(np.linalg.cholesky(KINSHIP**apart)) / spread
+        # [m, 9, 9]: of each material, since each is as sure as it is in each band.
+        self._whiten = np.linalg.inv(np.linalg.cholesky(KINSHIP**apart)) / self.spread[:, None]
         self.share = area / area.sum()
         self.materials, self.recordings = len(prior), len(observations)
         self.sigma = [self._sigma(c, o) for c, o in zip(contributions, observations, strict=True)]
@@ -125,7 +128,7 @@ class Problem:
 
     def _prior_residuals(self, x: Array) -> Array:
         off = x[: self.prior.size].reshape(self.prior.shape) - self.prior
-        parts = [(off @ self._whiten.T).ravel()]
+        parts = [np.einsum("mij,mj->mi", self._whiten, off).ravel()]
         if self.free_level:
             parts.append(x[self.prior.size : -BANDS] / GAIN_SPREAD)
             parts.append(x[-BANDS:] / COLOUR_SPREAD)
@@ -151,7 +154,7 @@ class Problem:
             rows.append(row[np.isfinite(o.level)] / self.widen)
         scale = np.diag(np.zeros(len(x)))
         size = self.prior.size
-        scale[:size, :size] = np.kron(np.eye(self.materials), self._whiten)
+        scale[:size, :size] = block_diag(*self._whiten)
         if self.free_level:
             levels = np.full(self._levels, 1 / GAIN_SPREAD)
             levels[-BANDS:] = 1 / COLOUR_SPREAD
@@ -188,7 +191,7 @@ class Problem:
     def prior_mean_spread(self) -> Array:
         """`mean_spread` of an `Estimate` from no data."""
         inverse = np.linalg.inv(self._whiten)
-        covariance = np.asarray(np.kron(np.eye(self.materials), inverse @ inverse.T), np.float64)
+        covariance = block_diag(*(inverse @ inverse.swapaxes(1, 2)))
         return self._mean_spread(expit(self.prior), covariance)
 
     def _mean_spread(self, absorption: Array, covariance: Array) -> Array:

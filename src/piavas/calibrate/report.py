@@ -51,7 +51,7 @@ def describe(
     return {
         "bands": list(OCTAVE_BANDS),
         "materials": [
-            _material(m.name, before[k], estimate, k, problem.spread, limits)
+            _material(m.name, before[k], estimate, k, problem.spread[k], limits)
             for k, m in enumerate(scene.materials)
         ],
         "mean_absorption": {
@@ -86,7 +86,7 @@ def _material(
     prior: Array,
     estimate: Estimate,
     k: int,
-    spread: float,
+    spread: Array,
     limits: tuple[float, float],
 ) -> dict[str, Any]:
     odds = logit(np.clip(estimate.absorption[k], 1e-6, 1 - 1e-6))
@@ -99,6 +99,7 @@ def _material(
     return {
         "name": name,
         "prior": _plain(prior),
+        "prior_spread": _plain(spread),
         "absorption": _plain(estimate.absorption[k]),
         "low": _plain(expit(odds - estimate.spread[k])),
         "high": _plain(expit(odds + estimate.spread[k])),

@@ -118,14 +118,14 @@ def _look(mean: F64, kinds: dict[str, int]) -> F64:
         for k in ("L", "a", "b"):
             columns.append(of(k + where))
             columns.append(np.sqrt(np.maximum(of(k + k + where) - of(k + where) ** 2, 0)))
-        columns.extend(0.5 * np.log(of(f"band{k}{where}") + LEAST) for k in range(4))
-        for k in range(2):
-            xx, yy, xy = (of(f"{n}{k}{where}") for n in ("xx", "yy", "xy"))
+        columns.extend(0.5 * np.log(of(f"band{s}{where}") + LEAST) for s in range(4))
+        for s in range(2):
+            xx, yy, xy = (of(f"{n}{s}{where}") for n in ("xx", "yy", "xy"))
             total = xx + yy + LEAST
             columns += [(xx - yy) / total, np.hypot(xx - yy, 2 * xy) / total]
         columns.append(of("burnt" + where))
-    for k in range(4):
-        columns.append(np.clip(of(f"skew{k}") / (of(f"band{k}") + LEAST) ** 1.5, -4, 4))
+    for s in range(4):
+        columns.append(np.clip(of(f"skew{s}") / (of(f"band{s}") + LEAST) ** 1.5, -4, 4))
     for k in ("L", "a", "b"):
         columns.append(of(k) - mean[:, kinds[k]].mean())
         columns.append(np.full(len(mean), mean[:, kinds[k]].mean()))
@@ -168,4 +168,5 @@ def _place(
     mean_normal = np.stack([np.bincount(of, n, count) / size for n in turn.T], axis=1)
     bend = 1 - np.linalg.norm(mean_normal, axis=1)
     out = np.concatenate([np.delete(mean, [10, 11, 12], axis=1), bend[:, None]], axis=1)
-    return out, np.bincount(of, np.where(hit, pixel, 0), count)
+    area = np.bincount(of, np.where(hit, pixel, 0.0), count)
+    return out, area.astype(np.float64)

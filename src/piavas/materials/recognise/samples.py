@@ -38,8 +38,12 @@ class Samples:
     @classmethod
     def join(cls, parts: Sequence[Samples]) -> Samples:
         """All of them; they must name the same rows."""
-        columns = [[getattr(p, k) for p in parts] for k in ("features", "share", "area")]
-        return cls(*(np.concatenate(c) for c in columns), parts[0].rows)
+        return cls(
+            np.concatenate([p.features for p in parts]),
+            np.concatenate([p.share for p in parts]),
+            np.concatenate([p.area for p in parts]),
+            parts[0].rows,
+        )
 
 
 def room_of(mesh: Mesh, longest: float = SMALL) -> Room:
