@@ -1,12 +1,12 @@
 """The gated block in pieces that fit the cache, forward and backward, for the CPU.
 
 A dilated convolution at full length writes tensors of many megabytes between every two operations,
-and training keeps them. Here a piece of `PIECE` samples goes through the whole block at once: its
-taps are gathered into one matrix, a product gives the gates, a second one residual and skip. Only
-the block's input is kept; the backward pass computes the gates again piece by piece.
+and training keeps them. Here a piece of `PIECE` samples goes through the whole block at once: a
+product for each tap gives the gates, one more residual and skip. Only the block's input is kept;
+the backward pass computes the gates again piece by piece.
 
 The gate is tanh(a) sigmoid(b) = tanh(a) (1 + tanh(b / 2)) / 2, one function for both halves; the
-halves are taken into the weights, and the bias into the products as a row of ones.
+halves are taken into the weights.
 """
 
 from __future__ import annotations
@@ -34,15 +34,17 @@ def run_block(x: Tensor, total: Tensor, shift: Tensor, *weights: Any) -> None:
         shift: likewise.
         weights: likewise, and last a place for the residual, like `x`, that is not `x`.
     """
-    rest = weights[-1]
-    block = _Matrices(x, *weights[:-1])
-    to_rest, to_skip = block.outward.chunk(2)
-    to_rest = KEEP * to_rest
+    block, rest = _Block(*weights[:-1]), weights[-1]
+    to_rest, to_skip = (part.contiguous() for part in block.leave.chunk(2))
+    bias_rest, bias_skip = block.leave_bias.chunk(2)
+    to_rest, bias_rest = KEEP * to_rest, KEEP * bias_rest
+    total += bias_skip[:, None]
     for one, summed, moved, by in zip(x, total, rest, shift, strict=True):
-        inward = block.inward(by)
-        for at, taps in block.pieces(one):
-            opened = block.open(torch.mm(inward, taps).tanh_())
-            torch.add(torch.mm(to_rest, opened), one[:, at], alpha=KEEP, out=moved[:, at])
+        bias = block.bias(by)
+        for at in pieces(one):
+            opened = _open(block.gates(one, at, bias))
+            left = torch.addmm(bias_rest[:, None], to_rest, opened)
+            torch.add(left, one[:, at], alpha=KEEP, out=moved[:, at])
             summed[:, at].addmm_(to_skip, opened)
 
 
@@ -77,27 +79,40 @@ class FusedBlock(torch.autograd.Function):
         """Gradients of what `forward` takes, from those of what it gives."""
         x, shift = ctx.saved_tensors[:2]
         weights: tuple[Any, ...] = (*ctx.saved_tensors[2:], ctx.dilation)
-        block = _Matrices(x, *weights)
-        width = block.width
-        to_x, to_shift = torch.empty_like(x), torch.empty_like(shift)
-        to_inward = x.new_zeros(2 * width, block.rows)
-        to_outward = torch.zeros_like(block.outward)
-        for i in range(len(x)):
-            inward = block.inward(shift[i])
-            before = to_inward[:, -1].clone()
+        block = _Block(*weights)
+        to_x, to_shift = torch.empty_like(x), torch.zeros_like(shift)
+        to_taps = [torch.zeros_like(tap) for tap in block.taps]
+        to_leave, to_leave_bias = torch.zeros_like(block.leave), torch.zeros_like(block.leave_bias)
+        for i, one in enumerate(x):
+            bias = block.bias(shift[i])
             torch.mul(rest[i], KEEP, out=to_x[i])
-            for at, taps in block.pieces(x[i]):
-                gates = torch.mm(inward, taps).tanh_()
+            for at in pieces(one):
+                gates = block.gates(one, at, bias)
                 arriving = torch.cat([KEEP * rest[i, :, at], total[i, :, at]])
-                to_outward.addmm_(arriving, block.open(gates).T)
-                slope = _slope(gates, torch.mm(block.outward[:, :-1].T, arriving))
-                to_inward.addmm_(slope, taps.T)
-                block.spill(torch.mm(inward[:, :-1].T, slope), at, to_x[i])
-            to_shift[i] = block.halves * (to_inward[:, -1] - before)
-        to_inward *= block.halves[:, None]
-        spread = to_inward[:, :-1].unflatten(1, (-1, width)).permute(0, 2, 1)
-        leave = 0.5 * to_outward[:, :-1, None]
-        return to_x, total, to_shift, spread, to_inward[:, -1], leave, to_outward[:, -1], None
+                to_leave.addmm_(arriving, _open(gates).T)
+                to_leave_bias += arriving.sum(1)
+                slope = _slope(gates, torch.mm(block.leave.T, arriving))
+                to_shift[i] += slope.sum(1)
+                for k, (there, here) in enumerate(block.reach(at, one.shape[1])):
+                    to_taps[k].addmm_(slope[:, here], one[:, there].T)
+                    to_x[i, :, there].addmm_(block.taps[k].T, slope[:, here])
+        to_shift *= block.halves
+        to_spread = block.halves[:, None, None] * torch.stack(to_taps, dim=2)
+        to_leave = 0.5 * to_leave[:, :, None]
+        return to_x, total, to_shift, to_spread, to_shift.sum(0), to_leave, to_leave_bias, None
+
+
+def pieces(x: Tensor) -> Iterator[slice]:
+    """Where the pieces of `[width, time]` lie."""
+    length = x.shape[1]
+    for start in range(0, length, PIECE):
+        yield slice(start, min(start + PIECE, length))
+
+
+def _open(gates: Tensor) -> Tensor:
+    """Twice the gated wave `[width, n]`, of tanh `[2 width, n]`."""
+    wave, gate = gates.chunk(2)
+    return torch.addcmul(wave, wave, gate)
 
 
 def _slope(gates: Tensor, opened: Tensor) -> Tensor:
@@ -106,11 +121,10 @@ def _slope(gates: Tensor, opened: Tensor) -> Tensor:
     return torch.cat([opened * (1 - wave * wave) * (1 + gate), opened * wave * (1 - gate * gate)])
 
 
-class _Matrices:
-    """The weights of a block as matrices, and the places that its pieces go through.
+class _Block:
+    """The weights of a block as matrices.
 
     Args:
-        x: `[batch, width, time]`, for shape and type.
         spread: `[2 width, width, taps]`.
         spread_bias: `[2 width]`.
         leave: `[2 width, width, 1]`.
@@ -119,63 +133,33 @@ class _Matrices:
     """
 
     def __init__(
-        self,
-        x: Tensor,
-        spread: Tensor,
-        spread_bias: Tensor,
-        leave: Tensor,
-        leave_bias: Tensor,
-        dilation: int,
+        self, spread: Tensor, spread_bias: Tensor, leave: Tensor, leave_bias: Tensor, dilation: int
     ) -> None:
-        self.width, self.dilation = x.shape[1], dilation
-        self.taps = spread.shape[2]
-        self.rows = self.taps * self.width + 1
-        self.halves = x.new_ones(2 * self.width)
-        self.halves[self.width :] = 0.5
-        self.spread, self.bias = spread.permute(0, 2, 1).flatten(1), spread_bias
-        self.outward = torch.cat([0.5 * leave[:, :, 0], leave_bias[:, None]], dim=1)
-        size = min(PIECE, x.shape[2])
-        self._gathered = x.new_ones(self.rows, size)
-        self._opened = x.new_ones(self.width + 1, size)
+        width = spread.shape[1]
+        self.halves = spread.new_ones(2 * width)
+        self.halves[width:] = 0.5
+        self.taps = (self.halves[:, None, None] * spread).permute(2, 0, 1).contiguous().unbind()
+        self.spread_bias, self.dilation = spread_bias, dilation
+        self.leave, self.leave_bias = 0.5 * leave[:, :, 0], leave_bias
 
-    def inward(self, shift: Tensor) -> Tensor:
-        """`[2 width, rows]` from gathered taps, and a row of ones, to what tanh takes."""
-        whole = torch.cat([self.spread, (self.bias + shift)[:, None]], dim=1)
-        return self.halves[:, None] * whole
+    def bias(self, shift: Tensor) -> Tensor:
+        """`[2 width, 1]` before the gates."""
+        return (self.halves * (self.spread_bias + shift))[:, None]
 
-    def pieces(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Where each piece of `[width, time]` lies, and its taps `[rows, n]`, gathered anew."""
-        length = x.shape[1]
-        for start in range(0, length, PIECE):
-            at = slice(start, min(start + PIECE, length))
-            gathered = self._gathered[:, : at.stop - start]
-            for taps, (there, here) in zip(
-                gathered[:-1].split(self.width), self._reach(at, length), strict=True
-            ):
-                taps[:, here] = x[:, there]
-                taps[:, : here.start] = 0
-                taps[:, here.stop :] = 0
-            yield at, gathered
+    def gates(self, x: Tensor, at: slice, bias: Tensor) -> Tensor:
+        """Tanh `[2 width, n]` of both halves, of the piece `at` of `[width, time]`."""
+        middle = len(self.taps) // 2
+        gates = torch.addmm(bias, self.taps[middle], x[:, at])
+        for k, (there, here) in enumerate(self.reach(at, x.shape[1])):
+            if k != middle:
+                gates[:, here].addmm_(self.taps[k], x[:, there])
+        return gates.tanh_()
 
-    def spill(self, taps: Tensor, at: slice, x: Tensor) -> None:
-        """Add what came for the taps `[rows - 1, n]` of the piece `at` to the gradient of `x`."""
-        for part, (there, here) in zip(
-            taps.split(self.width), self._reach(at, x.shape[1]), strict=True
-        ):
-            x[:, there] += part[:, here]
-
-    def _reach(self, at: slice, length: int) -> Iterator[tuple[slice, slice]]:
-        """For each tap, the samples of the whole that it reads for a piece, and where they go."""
-        for k in range(self.taps):
-            move = (k - self.taps // 2) * self.dilation
+    def reach(self, at: slice, length: int) -> Iterator[tuple[slice, slice]]:
+        """For each tap, the samples that it reads for the piece `at`, and where they go in it."""
+        for k in range(len(self.taps)):
+            move = (k - len(self.taps) // 2) * self.dilation
             first = min(max(at.start + move, 0), length)
             last = max(min(at.stop + move, length), first)
             begin = min(max(first - at.start - move, 0), at.stop - at.start)
             yield slice(first, last), slice(begin, begin + last - first)
-
-    def open(self, gates: Tensor) -> Tensor:
-        """Twice the gated wave, and a row of ones, `[width + 1, n]`, of tanh `[2 width, n]`."""
-        wave, gate = gates.chunk(2)
-        opened = self._opened[:, : gates.shape[1]]
-        torch.addcmul(wave, wave, gate, out=opened[:-1])
-        return opened
