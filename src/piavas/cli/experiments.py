@@ -12,7 +12,7 @@ from piavas.cli.tell import tell
 
 def experiments(
     out: tyro.conf.Positional[Path],
-    size: Literal["tiny", "small", "default"] = "small",
+    size: Literal["tiny", "small", "main", "default"] = "small",
     benchmark: Path | None = None,
     tables: bool = False,
     dry_run: bool = False,
@@ -24,7 +24,8 @@ def experiments(
 
     Args:
         out: folder of everything; tables.md and figures/ are what to read.
-        size: "tiny" to see that it runs, "small" in under an hour on two cores, "default".
+        size: "tiny" to see that it runs, "small" in under an hour on two cores, "main" for
+            the main table on the whole set, "default" for everything on it.
         benchmark: a set in the layout of RWAVS that `piavas twin-benchmark` made with the options
             of this size; it is linked instead of being generated anew.
         tables: only write tables and figures of the results that are there.

@@ -60,7 +60,8 @@ class Bench:
         console.print(f"    {seconds:.1f} s", highlight=False)
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.at(LOG).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
+            # The line before may be half a line of a run that was killed.
+            log.write("\n" + json.dumps(entry) + "\n")
         return path
 
     def costs(self) -> list[dict[str, Any]]:
@@ -77,7 +78,7 @@ def _now() -> NDArray[np.float64]:
 
 def _whole_lines(text: str) -> Iterator[dict[str, Any]]:
     """A run that was killed may have left half a line."""
-    for line in text.splitlines():
+    for line in filter(None, text.splitlines()):
         try:
             yield json.loads(line)
         except json.JSONDecodeError:

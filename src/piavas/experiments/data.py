@@ -54,7 +54,10 @@ def generate(bench: Bench, made: str | os.PathLike[str] | None = None) -> None:
         write_videos(made, recipe.videos)
         films.symlink_to(Path(made).resolve(), target_is_directory=True)
     bench.step("generate videos", films / SUMS, lambda: write_videos(films, recipe.videos))
-    bench.step("generate responses", room / SUMS, lambda: write_responses(room, recipe.responses))
+    if "responses" in recipe.parts:
+        bench.step(
+            "generate responses", room / SUMS, lambda: write_responses(room, recipe.responses)
+        )
 
 
 def import_videos(bench: Bench) -> None:
@@ -189,7 +192,8 @@ def make_scenes(bench: Bench) -> None:
             folder / "materials.json",
             lambda place=place, folder=folder: save_scene(scan(bench, place), folder),  # type: ignore[misc]
         )
-        calibrate_place(bench, place)
+        if "calibration" in bench.recipe.parts:
+            calibrate_place(bench, place)
 
 
 def calibrate_place(bench: Bench, place: str) -> None:

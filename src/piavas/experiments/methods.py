@@ -30,12 +30,14 @@ BASED = {REFINED: PHYSICS, REFINED_CALIBRATED: CALIBRATED}
 """What each refined method starts from."""
 
 
-def bases(rules: Protocol) -> dict[str, str]:
+def bases(bench: Bench, rules: Protocol) -> dict[str, str]:
     """Physics that may be tried: calibration has heard all of RWAVS-Gen's training video.
 
     Under RWAVS a part of that video is held out.
     """
-    return VARIANTS if "training_videos" in rules.facts else {PHYSICS: VARIANTS[PHYSICS]}
+    if "calibration" in bench.recipe.parts and "training_videos" in rules.facts:
+        return VARIANTS
+    return {PHYSICS: VARIANTS[PHYSICS]}
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Case:
 
 def evaluate_all(bench: Bench, rules: Protocol) -> None:
     """Every method on every environment of the set."""
-    variants = bases(rules)
+    variants = bases(bench, rules)
     for place in bench.recipe.videos.places:
         case = Case(bench, rules, place)
         for method, variant in variants.items():

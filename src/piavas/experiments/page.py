@@ -25,7 +25,7 @@ AXES = {
     "rooms": "Rooms that the refiner was trained on (as it is: this one)",
     "simulation": "Simulation",
     "shots": "Few shots (as it is: all)",
-    "backend": "Simulator backend, physics alone (as it is: native)",
+    "backend": "Simulator backend, physics alone, scan of 1,500 triangles",
     "geometry": "Geometry, physics alone (as it is: scan)",
 }
 
@@ -215,8 +215,8 @@ def _ablations(bench: Bench) -> list[str]:
 
 def _ablation_row(path: Path, title: str) -> list[list[str]]:
     facts = read_json(path)
-    if "absent" in facts:
-        return [[title, path.stem, "absent", "", "", str(facts["absent"])]]
+    if "failed" in facts:
+        return [[title, path.stem, "failed", "", "", str(facts["failed"])]]
     gap = Comparison.load(path)
     cells = [_change(gap, metric) for metric in ("MAG", "LRE", "ENV")]
     return [[title, gap.labels[1], *cells, str(gap.second.meta.get("budget", ""))]]

@@ -9,7 +9,8 @@ from piavas.datasets.rwavs import RATE
 from piavas.twin.benchmark import Videos
 from piavas.twin.benchmark_raf import Responses
 
-Size = Literal["tiny", "small", "default"]
+Size = Literal["tiny", "small", "main", "default"]
+PARTS = ("calibration", "responses", "ablations")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Recipe:
         pictures: that the reconstruction from images gets; 0 leaves it out.
         seed: of everything that learns.
         protocols: that are run in full, of "rwavs-gen" and "rwavs".
+        parts: what is done besides, of `PARTS`.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Recipe:
     pictures: int = 60
     seed: int = 0
     protocols: tuple[str, ...] = ("rwavs-gen", "rwavs")
+    parts: tuple[str, ...] = PARTS
 
     @property
     def rate(self) -> int:
@@ -92,4 +95,10 @@ SMALL = Recipe(
     pieces=12,
     pictures=24,
 )
-SIZES: dict[str, Recipe] = {"tiny": TINY, "small": SMALL, "default": Recipe("default")}
+MAIN = Recipe(
+    "main", rays=4_000, steps=400, baseline_seconds=20.0, protocols=("rwavs-gen",), parts=()
+)
+"""The whole set, with the budgets of the small one and no more than the main table."""
+SIZES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (TINY, SMALL, MAIN, Recipe("default"))
+}

@@ -36,9 +36,11 @@ def run(
     data.make_scenes(bench)
     for name in recipe.protocols:
         methods.evaluate_all(bench, data.protocol(bench, name))
-    responses.evaluate_room(bench)
-    ablations.run_ablations(bench)
-    ablations.time_paper(bench)
+    if "responses" in recipe.parts:
+        responses.evaluate_room(bench)
+    if "ablations" in recipe.parts:
+        ablations.run_ablations(bench)
+        ablations.time_paper(bench)
     return show(bench)
 
 
