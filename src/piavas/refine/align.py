@@ -1,0 +1,111 @@
+"""Gain and delay that all recordings of a set share, taken out before refinement.
+
+A loudspeaker's filters, a converter or a wrong clock delay every recording alike, by fractions of
+samples too. A network that may only look some milliseconds far should not spend itself on that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piavas.audio import Audio
+from piavas.errors import CheckpointError
+from piavas.refine.clips import Clip
+
+LATEST = 0.02  # seconds that recordings may be late or early by
+FLOOR = 1e-12
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """From simulation to recording.
+
+    Args:
+        gain: amplitude factor, positive.
+        delay: seconds, positive where the recording is late.
+
+    Raises:
+        CheckpointError: a value out of range.
+    """
+
+    gain: float
+    delay: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.gain < np.inf and abs(self.delay) <= LATEST):
+            raise CheckpointError(
+                f"a gain of {self.gain} and a delay of {self.delay} s are out of range",
+                field="alignment",
+                mend="train anew",
+            )
+
+    def __call__(self, x_sim: NDArray[np.floating], sample_rate: int) -> Audio:
+        """`[2, time]` scaled, and delayed by any fraction of a sample; silence comes in."""
+        size, edge = x_sim.shape[1], round(2 * LATEST * sample_rate)
+        whole = size + 2 * edge
+        spectrum = np.fft.rfft(np.pad(x_sim, ((0, 0), (edge, edge))))
+        turn = np.exp(-2j * np.pi * np.fft.rfftfreq(whole) * self.delay * sample_rate)
+        moved = np.fft.irfft(spectrum * turn, whole)[:, edge : edge + size]
+        return np.asarray(self.gain * moved, dtype=np.float32)
+
+
+def fit_alignment(clips: Sequence[Clip]) -> Alignment:
+    """The delay where the phase transform of all clips and ears peaks, and the gain of energies.
+
+    Knapp & Carter 1976 (GCC-PHAT), summed over clips before the peak is sought and read between
+    samples by a parabola. Reverberation is noise to it and averages out; the direct sound stays.
+
+    Args:
+        clips: with recordings, of one rate.
+    """
+    rate = clips[0].sample_rate
+    size = 1 << (2 * max(clip.x_sim.shape[1] for clip in clips) - 1).bit_length()
+    total, ours, theirs = np.zeros(size // 2 + 1, complex), FLOOR, FLOOR
+    for clip in clips:
+        assert clip.x_rx is not None  # `train` refuses clips without a recording
+        cross = np.fft.rfft(clip.x_rx, size) * np.conj(np.fft.rfft(clip.x_sim, size))
+        total += (cross / np.maximum(np.abs(cross), FLOOR)).sum(axis=0)
+        ours += float(np.square(clip.x_sim, dtype=np.float64).sum())
+        theirs += float(np.square(clip.x_rx, dtype=np.float64).sum())
+    most = int(LATEST * rate)
+    curve = np.fft.irfft(total, size)[np.arange(-most, most + 1)]
+    return Alignment(float(np.sqrt(theirs / ours)), (_peak(curve) - most) / rate)
+
+
+def _peak(curve: NDArray[np.float64]) -> float:
+    """Where `curve` is largest, between samples by the parabola through three."""
+    at = int(curve.argmax())
+    if not 0 < at < len(curve) - 1:
+        return float(at)
+    before, peak, after = curve[at - 1 : at + 2]
+    bend = before - 2 * peak + after
+    return at + (0.5 * float((before - after) / bend) if bend < 0 else 0.0)
+
+
+def align_clips(clips: Sequence[Clip], alignment: Alignment) -> list[Clip]:
+    """`clips` with x_sim aligned."""
+    return [replace(c, x_sim=alignment(c.x_sim, c.sample_rate)) for c in clips]
+
+
+def read_alignment(values: Any, file: Path) -> Alignment:
+    """An alignment from a model's config.
+
+    Raises:
+        CheckpointError: a value lacks or is out of range.
+    """
+    try:
+        return Alignment(float(values["gain"]), float(values["delay"]))
+    except (TypeError, KeyError, ValueError):
+        raise CheckpointError(
+            f"{values!r} is no gain and delay", file=file, field="alignment", mend="train anew"
+        ) from None
+    except CheckpointError as problem:
+        raise CheckpointError(
+            problem.what, file=file, field=problem.field, mend=problem.mend
+        ) from None
