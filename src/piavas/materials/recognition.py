@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from scipy.special import logit
 
 from piavas.capture import Capture
@@ -19,6 +20,11 @@ from piavas.scene import Material, Mesh
 
 F64 = NDArray[np.float64]
 SMALL = 0.15  # metres of the longest edge of a face that votes
+SMALLEST = 0.5  # square metres of a group of its own
+LITTLE = 0.1  # square metres of a face of the mesh that are not worth cutting it
+TOGETHER = 24  # neighbours that are taken for one surface
+REACH = 0.25  # metres at which one counts a third of the face itself
+TURN_WORTH = 1.0  # metres that opposite normals count for
 OWN_SPREAD = 1.0
 """Of log odds: how far a room's own brick wall is from the brick wall of the table."""
 LEAST = 5e-3  # absorption to which log odds are clipped, and below 1 likewise
@@ -68,7 +74,8 @@ def recognise(
         mesh: the room.
         capture: what it was made from.
         recogniser: what looks at frames.
-        prior: `[places, rows]` how likely each row is in each place, to others; None for alike.
+        prior: `[places, rows]` how likely each row is in each place, to others, for guesses;
+            None for labels, which are taken as they are.
     """
     vertices, faces, parent = subdivide(mesh.vertices, mesh.faces, SMALL)
     room = Room.of(vertices, faces)
@@ -77,7 +84,22 @@ def recognise(
     if prior is not None:
         share = share * prior[room.surroundings.place]
         share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-30)
+        share = _smoothed(share, room)
     return Recognition(room, parent, recogniser.rows, share, votes)
+
+
+def _smoothed(share: F64, room: Room) -> F64:
+    """Each face as its neighbours in place and normal: a speck on a wall is a mistake."""
+    features = np.concatenate([room.centre, 0.5 * TURN_WORTH * room.normal], axis=1)
+    count = min(TOGETHER, len(share))
+    distance, index = cKDTree(features).query(features, k=count)
+    distance, index = distance.reshape(-1, count), index.reshape(-1, count)
+    weight = np.exp(-((distance / REACH) ** 2)) * room.area[index]
+    weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-30)
+    smooth = np.zeros_like(share)
+    for k in range(count):  # all at once would take gigabytes
+        smooth += weight[:, [k]] * share[index[:, k]]
+    return smooth
 
 
 @dataclass(frozen=True)
@@ -106,8 +128,7 @@ def group(found: Recognition, rows: Sequence[Material]) -> Groups:
         found: distributions.
         rows: the materials of its rows.
     """
-    top = found.probability.argmax(axis=1)
-    key = top * len(PLACES) + found.place
+    key = _whole(_keys(found), found)
     used, index = np.unique(key, return_inverse=True)
     index = index.reshape(-1)
     area, seen, entropy = found.room.area, found.seen, found.entropy
@@ -132,6 +153,31 @@ def group(found: Recognition, rows: Sequence[Material]) -> Groups:
             }
         )
     return Groups(index, tuple(materials), tuple(facts))
+
+
+def _keys(found: Recognition) -> NDArray[np.int64]:
+    """Row and place in one number; rows too small for a group join the next likely that is not."""
+    share, place = found.probability, found.place
+    shape = (len(PLACES), share.shape[1])
+    cell = place * shape[1] + share.argmax(axis=1)
+    area = np.bincount(cell, found.room.area, shape[0] * shape[1]).reshape(shape)
+    kept = (area >= SMALLEST) | (area == area.max(axis=1, keepdims=True))
+    top = np.where(kept[place], share, -1.0).argmax(axis=1)
+    return np.asarray(top * len(PLACES) + place)
+
+
+def _whole(key: NDArray[np.int64], found: Recognition) -> NDArray[np.int64]:
+    """Faces of the mesh of which only a little is of other groups are of one."""
+    pair, cell = np.unique(found.parent * (key.max() + 1) + key, return_inverse=True)
+    area = np.bincount(cell.reshape(-1), found.room.area)
+    parent, of = np.divmod(pair, key.max() + 1)
+    order = np.lexsort((area, parent))  # the largest part of each parent comes last
+    last = np.flatnonzero(np.diff(parent[order], append=-1))
+    total = np.bincount(parent, area)
+    main, rest = np.zeros(len(total), np.int64), np.zeros(len(total))
+    main[parent[order][last]] = of[order][last]
+    rest[parent[order][last]] = total[parent[order][last]] - area[order][last]
+    return np.where(rest[found.parent] < LITTLE, main[found.parent], key)
 
 
 def expected(name: str, share: F64, rows: Sequence[Material]) -> Material:

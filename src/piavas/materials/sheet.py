@@ -16,7 +16,7 @@ from piavas.scene import OCTAVE_BANDS, Material
 
 CROPS = 6  # of a material
 PART = 5  # crops across a picture
-MOST = 24  # materials shown, the largest first
+MOST = 16  # materials shown, the largest first
 SHOWN = (125, 500, 2000, 8000)  # hertz
 
 
@@ -50,7 +50,10 @@ def save_sheet(found: Assignment, capture: Capture, path: str | os.PathLike[str]
             0, 0.5, _caption(found, int(k), float(area[k])), fontsize=7.5, va="center",
             transform=row[0].transAxes,
         )  # fmt: skip
-        for one, face in zip(row[1:], _faces(found, int(k)), strict=False):
+        faces = _faces(found, int(k))
+        if not len(faces):
+            row[1].text(0, 0.5, "seen by no camera", fontsize=7.5, va="center")
+        for one, face in zip(row[1:], faces, strict=False):
             _show(one, found, capture, int(face), pictures)
     with atomic(path) as part:
         figure.savefig(part)
@@ -77,16 +80,16 @@ def _caption(found: Assignment, k: int, area: float) -> str:
 
 
 def _faces(found: Assignment, k: int) -> NDArray[np.int64]:
-    """Seen faces of a group, each the farthest from those before it."""
+    """Faces of a group that were seen best, each the farthest from those before it."""
     assert found.groups is not None
     assert found.recognition is not None
     votes, centre = found.recognition.votes, found.recognition.room.centre
     row = np.flatnonzero((found.groups.index == k) & (votes.best >= 0))
-    if len(row) > 2000:
-        row = row[:: len(row) // 2000]
     if not len(row):
         return row
-    chosen = [int(row[np.argmax(votes.mass[row].sum(axis=1))])]
+    mass = votes.mass[row].sum(axis=1)
+    row, mass = row[mass >= np.median(mass)], mass[mass >= np.median(mass)]
+    chosen = [int(row[mass.argmax()])]
     gap = np.full(len(row), np.inf)
     while len(chosen) < min(CROPS, len(row)):
         gap = np.minimum(gap, np.linalg.norm(centre[row] - centre[chosen[-1]], axis=1))
