@@ -348,3 +348,22 @@ def test_a_measured_room_is_predicted_where_it_was_not_heard():
     at = slice(OCTAVE_BANDS.index(500.0), OCTAVE_BANDS.index(4000.0) + 1)
     off = np.array(found.report["errors"]["held_out"]["after"]["T20"], float)[at]
     assert np.abs(off).max() < 0.10
+
+
+def test_each_materials_prior_is_as_sure_as_it_says():
+    """Without a word from data, least squares stay at the prior with exactly its spread."""
+    from piavas.calibrate.problem import Problem
+
+    rng = np.random.default_rng(3)
+    prior, spread = rng.uniform(0.05, 0.6, (3, 9)), rng.uniform(0.4, 2.0, (3, 9))
+    problem = Problem([], [], prior, spread, np.ones(3), known_level=True)
+    x = problem.start()
+    np.testing.assert_allclose(problem.residuals(x), 0, atol=1e-12)
+    slope = problem.jacobian(x)
+    covariance = np.linalg.inv(slope.T @ slope)
+    np.testing.assert_allclose(np.sqrt(np.diag(covariance)).reshape(3, 9), spread)
+    moved = x + rng.normal(0, 0.1, len(x))
+    np.testing.assert_allclose(problem.residuals(moved), slope @ (moved - x), atol=1e-12)
+    one = Problem([], [], prior, 1.0, np.ones(3), known_level=True)
+    whole = Problem([], [], prior, np.ones((3, 9)), np.ones(3), known_level=True)
+    np.testing.assert_array_equal(one.prior_mean_spread(), whole.prior_mean_spread())
