@@ -54,6 +54,8 @@ class Training:
     """Decay of a running average of the weights; 0 for none."""
     clip_gradient: float | None = None
     """Largest norm of the gradient; 0 for no limit."""
+    align: bool | None = None
+    """Bring the simulation to the recordings' common gain and delay before."""
     accumulate: int | None = None
     """Pieces in which a batch goes through the network, for less memory."""
     precision: Literal["fp32", "bf16"] | None = None

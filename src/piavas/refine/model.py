@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from piavas.audio import Audio, check_audio
 from piavas.errors import AudioError, CheckpointError
 from piavas.files import atomic, read_json, write_json
+from piavas.refine.align import Alignment, read_alignment
 from piavas.refine.conditioning import place_features
 from piavas.refine.network import RefinerConfig, make_network
 from piavas.refine.solvers import get_solver
@@ -50,6 +52,8 @@ class Refiner:
         self.config = config or RefinerConfig()
         self.network = make_network(self.config).to(device)
         self.facts = dict(facts or {})
+        self.alignment: Alignment | None = None
+        """What x_sim goes through before it is refined, if fitted."""
 
     @property
     def device(self) -> torch.device:
@@ -79,7 +83,7 @@ class Refiner:
             sample_rate: of the sound, to be checked against the model's.
 
         Returns:
-            float32 `[2, time]` at the level of `x_sim`.
+            float32 `[2, time]` at the level of `x_sim`, times the gain of the alignment if any.
 
         Raises:
             AudioError: wrong shape, length or rate, or not finite.
@@ -101,6 +105,8 @@ class Refiner:
             )
         flow = get_solver(solver)
         evaluations = flow.evaluations(steps)
+        if self.alignment is not None:
+            simulated = self.alignment(simulated, self.config.sample_rate)
         scale = power(simulated)
         place = torch.from_numpy(place_features(pose, source))[None].to(self.device)
         start = torch.from_numpy(simulated / scale)[None].to(self.device)
@@ -146,7 +152,10 @@ class Refiner:
         with atomic(folder / WEIGHTS) as part:
             save_file(weights, part)
         self.save_card(folder)
-        write_json(folder / CONFIG, {"model": self.config.to_json(), "facts": self.facts})
+        facts = {"model": self.config.to_json(), "facts": self.facts}
+        if self.alignment is not None:
+            facts["alignment"] = asdict(self.alignment)
+        write_json(folder / CONFIG, facts)
         return folder
 
     def save_card(self, folder: Path) -> None:
@@ -189,6 +198,8 @@ class Refiner:
             raise CheckpointError(
                 problem.what, file=folder / CONFIG, field=problem.field, mend=problem.mend
             ) from None
+        if "alignment" in data:
+            refiner.alignment = read_alignment(data["alignment"], folder / CONFIG)
         load_weights(refiner.network, folder / WEIGHTS)
         return refiner
 

@@ -32,6 +32,8 @@ class TrainConfig:
             straight path to the recording, which inference never sees.
         average: decay of a running average of the weights, which is what is kept; 0 for none.
         clip_gradient: largest norm of the gradient; 0 for no limit.
+        align: whether x_sim is brought to the recordings' common gain and delay before, see
+            `piavas.refine.align`.
         accumulate: pieces in which a batch goes through the network, for less memory; the step is
             the same.
         precision: of the network's products, "fp32" or "bf16".
@@ -61,6 +63,7 @@ class TrainConfig:
     own_path: float = 0.0
     average: float = 0.0
     clip_gradient: float = 0.0
+    align: bool = False
     accumulate: int = 1
     precision: str = "fp32"
     compile: bool = False

@@ -13,6 +13,7 @@ import torch
 
 from piavas.errors import CheckpointError, DataError
 from piavas.progress import track
+from piavas.refine.align import align_clips, fit_alignment
 from piavas.refine.batches import make_batch
 from piavas.refine.clips import Clip, ClipSet, load_clips
 from piavas.refine.log import LOG, Log, open_log
@@ -63,6 +64,9 @@ def train(
         )
         _check_rate(chosen, refiner)
         _check_parts(min(config.batch, len(chosen)), world.size, config.accumulate)
+        if config.align:
+            refiner.alignment = fit_alignment(chosen)
+            chosen = align_clips(chosen, refiner.alignment)
         run = Run(refiner, config, folder, world)
         run.resume()
         started = time.monotonic()
