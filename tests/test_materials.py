@@ -146,6 +146,8 @@ def test_unknown_labels_are_refused_with_near_names(labelled):
         find_material("painted plastr", load_table())
     scene = assign_materials(mesh, capture, mapping={"wood floor": "carpet on foam"})
     assert "carpet on foam" in [m.name for m in scene.materials]
+    scene = assign_materials(mesh, capture, mapping={"*": "brick", "wood floor": "marble"})
+    assert {m.name for m in scene.materials} == {"brick", "marble"}
     with pytest.raises(MaterialError, match="marmalade"):
         assign_materials(mesh, capture, mapping={"wood floor": "marmalade"})
 

@@ -17,7 +17,7 @@ from piavas.evaluate.report import Example, Picture, ReportData, RoomMap, write_
 from piavas.files import write_json
 from piavas.geometry import reconstruct, save_mesh
 from piavas.listen import export_sofa
-from piavas.materials import assign_materials, save_scene
+from piavas.materials import assign_materials, read_corrections, save_scene
 from piavas.pairs import pair
 from piavas.refine import (
     Clip,
@@ -135,7 +135,8 @@ def _scene(out: Path, stages: Stages, capture: Capture | None = None) -> tuple[C
         mesh: Mesh = reconstruct(capture)
         save_mesh(mesh, out / "mesh.ply")
     with stages("assign materials"):
-        scene = assign_materials(mesh, capture)
+        kept = read_corrections(out / "scene")
+        scene = assign_materials(mesh, capture, corrections=kept)
         save_scene(scene, out / "scene")
     return capture, scene
 

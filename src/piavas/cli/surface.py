@@ -17,6 +17,7 @@ def materials(
     mesh: Path,
     out: Path,
     by: Way = "auto",
+    names: Path | None = None,
     json: bool = False,
 ) -> None:
     """Mesh and pictures to a scene of acoustic materials.
@@ -31,6 +32,8 @@ def materials(
         by: label images, names of the mesh's parts, the classifier that comes with the package, a
             model that knows words and pictures (extra vision), or the table's default for all;
             auto takes the first of label images and classifier that there is.
+        names: JSON of {"name of a label or part": "row of the table"}, asked before the mapping
+            that comes with the package; "*" for all others.
         json: print JSON for scripts.
     """
     from piavas.capture import load_capture
@@ -38,18 +41,19 @@ def materials(
     from piavas.geometry import load_mesh
     from piavas.materials import assign, load_scene, read_corrections, save_scene
     from piavas.materials.assign import correct
-    from piavas.materials.files import MATERIALS
+    from piavas.materials.files import MATERIALS, read_mapping
     from piavas.materials.sheet import save_sheet
     from piavas.materials.table import load_table
 
     kept = read_corrections(out)
     visit = load_capture(capture)
     if by == "names":
-        scene = correct(load_scene(mesh), kept, load_table())
+        scene = correct(load_scene(mesh, names), kept, load_table())
         save_scene(scene, out)
     else:
+        mapping = read_mapping(names) if names else None
         with about(out / MATERIALS if kept else None):
-            found = assign(load_mesh(mesh), visit, by=by, corrections=kept)
+            found = assign(load_mesh(mesh), visit, by=by, mapping=mapping, corrections=kept)
         scene = found.scene
         save_scene(scene, out)
         save_sheet(found, visit, out / "materials.png")

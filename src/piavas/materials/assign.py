@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from piavas.capture import Capture
 from piavas.errors import MaterialError
-from piavas.materials.names import match_names
+from piavas.materials.names import ANY, match_names
 from piavas.materials.recognise.labels import LabelImages
 from piavas.materials.recognise.types import Recogniser
 from piavas.materials.recognition import Groups, Recognition, group, recognise
@@ -59,7 +59,8 @@ def assign_materials(
             "open-vocabulary" a model that knows words and pictures (extra `vision`), "default" one
             row for all, "auto" labels where there are any and else the classifier; or a recogniser.
         table: materials by name; None for `load_table()`.
-        mapping: table row of a label, where the names differ and `names.json` does not know them.
+        mapping: table row of a label, where the names differ and `names.json` does not know them;
+            "*" for all others.
         corrections: table row of a material of the scene, which a person knows better.
 
     Raises:
@@ -125,6 +126,9 @@ def _by_labels(
     mapping: Mapping[str, str] | None,
 ) -> Assignment:
     recogniser = LabelImages(capture)
+    mapping = mapping or {}
+    if ANY in mapping:
+        mapping = {**dict.fromkeys(recogniser.rows, mapping[ANY]), **mapping}
     matches = match_names(recogniser.rows, table, mapping)
     found = recognise(mesh, capture, recogniser)
     label = found.probability.argmax(axis=1)

@@ -15,13 +15,12 @@ from piavas.files import read_json, write_json
 from piavas.geometry import load_mesh, save_mesh
 from piavas.geometry.files import TURN_UP, weld
 from piavas.materials.assign import check_corrections, correct
-from piavas.materials.names import match_names
+from piavas.materials.names import ANY, match_names
 from piavas.materials.table import fill_bands, load_table, spread_scattering
 from piavas.scene import Material, Mesh, Scene
 
 FORMAT = "piavas-scene-1"
 MESH, MATERIALS = "mesh.ply", "materials.json"
-ANY = "*"
 NAMED = (".obj", ".glb", ".gltf")  # mesh files whose parts have names
 
 
@@ -152,11 +151,7 @@ def _material(row: Mapping[str, Any]) -> Material:
 
 
 def _named(path: Path, materials: Path | None) -> Scene:
-    mapping = read_json(materials, error=MaterialError) if materials is not None else {}
-    if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
-        raise MaterialError(
-            "is no mapping of names", file=materials, mend='write {"name": "row of the table"}'
-        )
+    mapping = read_mapping(materials) if materials is not None else {}
     mesh, names, index = _parts(path)
     table = load_table()
     if ANY in mapping:
@@ -166,6 +161,20 @@ def _named(path: Path, materials: Path | None) -> Scene:
     rows = [table[matches.rows[name]] for name in names]
     report = {**mesh.report, "materials": {"path": "names in the mesh", **matches.report()}}
     return Scene(mesh.vertices, mesh.faces, index, tuple(rows), mesh.origin, report)
+
+
+def read_mapping(path: str | os.PathLike[str]) -> dict[str, str]:
+    """JSON of `{"name": "row of the table"}`.
+
+    Raises:
+        MaterialError: it is none; the path is named.
+    """
+    mapping = read_json(path, error=MaterialError)
+    if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
+        raise MaterialError(
+            "is no mapping of names", file=path, mend='write {"name": "row of the table"}'
+        )
+    return mapping
 
 
 def _parts(path: Path) -> tuple[Mesh, list[str], NDArray[np.int32]]:

@@ -16,6 +16,7 @@ from piavas.scene import Material
 
 NAMES = Path(__file__).with_name("names.json")
 FORMAT = "piavas-names-1"
+ANY = "*"  # in a mapping: all names that are not listed
 
 
 @dataclass(frozen=True)
