@@ -21,7 +21,7 @@ SPLITS = ("train", "val", "unused", "train", "test", "val")
 def sounds():
     """Samples that say when they were: their own number, in each channel."""
     ramp = np.arange(1.0, RATE * SECONDS + 1, dtype=np.float32)[None] / 10_000
-    return ramp, np.repeat(0.5 * ramp, 2, axis=0), np.repeat(ramp, 2, axis=0)
+    return ramp, [np.repeat(0.5 * ramp, 2, axis=0)], np.repeat(ramp, 2, axis=0)
 
 
 def recording(**changes) -> Recording:
@@ -53,3 +53,13 @@ def test_a_window_of_another_length_and_none_that_fits():
     assert clips[0].x_tx[0, 0] == pytest.approx((0.75 * RATE + 1) / 10_000)
     with pytest.raises(DataError, match="no clip of 7 s fits"):
         list(cut(recording(), *sounds(), sample_rate=RATE, clip_seconds=7))
+
+
+def test_several_draws_tell_the_level_difference_to_expect():
+    dry, (one,), wet = sounds()
+    other = one * np.array([[3.0], [1.0]], np.float32)
+    (clip, *_) = cut(recording(), dry, [one, other], wet, sample_rate=RATE)
+    assert_array_equal(clip.x_sim, one[:, 500:1500])  # the first draw is what is heard
+    assert clip.balance == pytest.approx(10 * np.log10((1 + 9) / (1 + 1)), abs=1e-3)
+    (alone, *_) = cut(recording(), dry, [one], wet, sample_rate=RATE)
+    assert alone.balance is None

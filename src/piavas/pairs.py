@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from piavas.capture import Capture, Recording
 from piavas.capture.recordings import UNUSED
 from piavas.errors import DataError
 from piavas.refine import Clip
+from piavas.refine.balance import difference_of
 from piavas.refine.model import power
 from piavas.render import render
 from piavas.scene import Scene, Trajectory
@@ -30,6 +31,7 @@ def pair(
     sample_rate: int = 22_050,
     clip_seconds: float = 1.0,
     window: str = "centred",
+    draws: int = 1,
 ) -> Iterator[Clip]:
     """Simulate every recording of `capture` and cut both into clips, one a pose.
 
@@ -43,6 +45,8 @@ def pair(
         sample_rate: of the clips, hertz.
         clip_seconds: length of a clip.
         window: "centred" or "past", see `WINDOWS`.
+        draws: simulations, with other seeds, whose mean energies say which level difference of the
+            ears physics expects; 1 for none. The sound of a clip is that of the first.
 
     Raises:
         DataError: the capture has no recordings, or one is too short for a clip.
@@ -55,10 +59,13 @@ def pair(
     for recording in capture.recordings:
         dry, _ = read_audio(recording.dry_path, sample_rate=sample_rate, channels=1)
         wet, _ = read_audio(recording.wet_path, sample_rate=sample_rate, channels=2)
-        simulated = simulate_recording(recording, scene, simulator, dry, wet.shape[1])
-        simulated *= power(wet) / power(simulated)
+        heard = [
+            simulate_recording(recording, scene, one, dry, wet.shape[1])
+            for one in (replace(simulator, seed=simulator.seed + k) for k in range(draws))
+        ]
+        heard = [sound * np.float32(power(wet) / power(sound)) for sound in heard]
         yield from cut(
-            recording, dry, simulated, wet, sample_rate=sample_rate, clip_seconds=clip_seconds,
+            recording, dry, heard, wet, sample_rate=sample_rate, clip_seconds=clip_seconds,
             window=window,
         )  # fmt: skip
 
@@ -76,7 +83,7 @@ def simulate_recording(
 def cut(
     recording: Recording,
     dry: Audio,
-    simulated: Audio,
+    draws: Sequence[Audio],
     wet: Audio,
     *,
     sample_rate: int,
@@ -100,14 +107,20 @@ def cut(
         yield Clip(
             name=f"{recording.name}-{i:04d}",
             x_tx=dry[:, at],
-            x_sim=simulated[:, at],
+            x_sim=draws[0][:, at],
             x_rx=wet[:, at],
             sample_rate=sample_rate,
             pose=recording.poses[i],
             source=recording.source,
             split=split,
             environment=recording.name,
+            balance=_expected([sound[:, at] for sound in draws]) if len(draws) > 1 else None,
         )
+
+
+def _expected(draws: Sequence[Audio]) -> float:
+    """Decibels between the ears' mean energies over several simulations."""
+    return difference_of(np.mean([np.square(s, dtype=np.float64).sum(1) for s in draws], axis=0))
 
 
 def _fit(audio: Audio, length: int) -> NDArray[np.float32]:

@@ -54,6 +54,7 @@ def refine_clips(
             solver=solver,
             steps=steps,
             sample_rate=clip.sample_rate,
+            balance=clip.balance,
         )
         for clip in track(clips, "refine", len(clips))
     }

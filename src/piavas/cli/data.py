@@ -23,6 +23,7 @@ def capture(
     out: Path,
     clip_seconds: float = 1.0,
     window: Literal["centred", "past"] = "centred",
+    draws: int = 1,
     json: bool = False,
     physics: PhysicsOptions = AT_RWAVS_RATE,
 ) -> None:
@@ -35,6 +36,8 @@ def capture(
         clip_seconds: length of a clip.
         window: where a clip lies about the time of its pose: "centred" as AV-NeRF cuts, "past"
             as AV-Cloud.
+        draws: simulations that tell which level difference of the ears to expect, see
+            `piavas train --balance`; 1 for none.
         json: print JSON for scripts.
         physics: how sound is simulated.
     """
@@ -49,6 +52,7 @@ def capture(
         "sample_rate": physics.sample_rate,
         "clip_seconds": clip_seconds,
         "window": window,
+        "draws": draws,
     }
     with about(scene):
         clips = list(pair(visit, room, simulator, **how))

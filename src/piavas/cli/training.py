@@ -54,6 +54,8 @@ class Training:
     """Decay of a running average of the weights; 0 for none."""
     clip_gradient: float | None = None
     """Largest norm of the gradient; 0 for no limit."""
+    balance: bool | None = None
+    """Give the ears the level difference that physics expects; clips of several draws know it."""
     align: bool | None = None
     """Bring the simulation to the recordings' common gain and delay before."""
     accumulate: int | None = None

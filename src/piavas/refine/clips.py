@@ -36,6 +36,8 @@ class Clip:
         source: `[3]` metres.
         split: "train", "val" or "test".
         environment: what is grouped in evaluation, e.g. a recording or a room.
+        balance: decibels by which physics expects the left ear to be louder than the right, of
+            which x_sim shows one chance; None where it is not known.
 
     Raises:
         AudioError: a signal of wrong shape, not finite, or of another length than the others.
@@ -51,6 +53,7 @@ class Clip:
     source: NDArray[np.float64]
     split: str = "train"
     environment: str = ""
+    balance: float | None = None
 
     def __post_init__(self) -> None:
         for part in PARTS:
@@ -88,8 +91,10 @@ def save_clips(folder: str | os.PathLike[str], clips: Iterable[Clip]) -> Path:
             if signal is not None:
                 path = folder / clip.name / f"{part}.wav"
                 write_audio(path, signal, clip.sample_rate, subtype="FLOAT")
+        expected = {} if clip.balance is None else {"balance": clip.balance}
         rows.append(
             {
+                **expected,
                 "name": clip.name,
                 "split": clip.split,
                 "environment": clip.environment,
@@ -163,6 +168,7 @@ def _read(folder: Path, row: dict[str, Any]) -> Clip:
             source=row["source"],
             split=row["split"],
             environment=row["environment"],
+            balance=row.get("balance"),
         )
     except PiavasError as problem:
         where = folder / row["name"]

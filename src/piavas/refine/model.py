@@ -20,6 +20,7 @@ from piavas.audio import Audio, check_audio
 from piavas.errors import AudioError, CheckpointError
 from piavas.files import atomic, read_json, write_json
 from piavas.refine.align import Alignment, read_alignment
+from piavas.refine.balance import set_balance
 from piavas.refine.conditioning import place_features
 from piavas.refine.network import RefinerConfig, make_network
 from piavas.refine.solvers import get_solver
@@ -54,6 +55,8 @@ class Refiner:
         self.facts = dict(facts or {})
         self.alignment: Alignment | None = None
         """What x_sim goes through before it is refined, if fitted."""
+        self.balance: float | None = None
+        """Share of the level difference that physics expects that its sound gets, if fitted."""
 
     @property
     def device(self) -> torch.device:
@@ -70,6 +73,7 @@ class Refiner:
         solver: str = "euler",
         steps: int = 4,
         sample_rate: int | None = None,
+        balance: float | None = None,
     ) -> Audio:
         """Refined sound.
 
@@ -81,6 +85,8 @@ class Refiner:
             solver: "euler", "midpoint-paper", "midpoint", "heun" or "heun-full".
             steps: of the solver.
             sample_rate: of the sound, to be checked against the model's.
+            balance: decibels by which physics expects the left ear to be louder, see
+                `piavas.refine.balance`; used by models that were trained for it.
 
         Returns:
             float32 `[2, time]` at the level of `x_sim`, times the gain of the alignment if any.
@@ -116,7 +122,10 @@ class Refiner:
                 self._refine(start[..., a:b], heard[..., a:b], place, flow, steps)[..., lead:keep]
                 for a, b, lead, keep in self._stretches(start.shape[-1], evaluations)
             ]
-        return (torch.cat(pieces, dim=-1)[0].cpu().numpy() * scale).astype(np.float32)
+        sound = (torch.cat(pieces, dim=-1)[0].cpu().numpy() * scale).astype(np.float32)
+        if balance is None or self.balance is None:
+            return sound
+        return set_balance(sound, self.balance * balance)
 
     def _refine(self, start: Tensor, dry: Tensor, place: Tensor, flow: Any, steps: int) -> Tensor:
         self.network.eval()
@@ -152,7 +161,7 @@ class Refiner:
         with atomic(folder / WEIGHTS) as part:
             save_file(weights, part)
         self.save_card(folder)
-        facts = {"model": self.config.to_json(), "facts": self.facts}
+        facts = {"model": self.config.to_json(), "facts": self.facts, "balance": self.balance}
         if self.alignment is not None:
             facts["alignment"] = asdict(self.alignment)
         write_json(folder / CONFIG, facts)
@@ -198,6 +207,7 @@ class Refiner:
             raise CheckpointError(
                 problem.what, file=folder / CONFIG, field=problem.field, mend=problem.mend
             ) from None
+        refiner.balance = data.get("balance")
         if "alignment" in data:
             refiner.alignment = read_alignment(data["alignment"], folder / CONFIG)
         load_weights(refiner.network, folder / WEIGHTS)

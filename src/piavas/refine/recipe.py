@@ -32,6 +32,8 @@ class TrainConfig:
             straight path to the recording, which inference never sees.
         average: decay of a running average of the weights, which is what is kept; 0 for none.
         clip_gradient: largest norm of the gradient; 0 for no limit.
+        balance: whether the level difference of the ears is the one that physics expects, times a
+            share that is fitted to the recordings; clips must know it.
         align: whether x_sim is brought to the recordings' common gain and delay before, see
             `piavas.refine.align`.
         accumulate: pieces in which a batch goes through the network, for less memory; the step is
@@ -63,6 +65,7 @@ class TrainConfig:
     own_path: float = 0.0
     average: float = 0.0
     clip_gradient: float = 0.0
+    balance: bool = False
     align: bool = False
     accumulate: int = 1
     precision: str = "fp32"

@@ -14,6 +14,7 @@ import torch
 from piavas.errors import CheckpointError, DataError
 from piavas.progress import track
 from piavas.refine.align import align_clips, fit_alignment
+from piavas.refine.balance import fit_share
 from piavas.refine.batches import make_batch
 from piavas.refine.clips import Clip, ClipSet, load_clips
 from piavas.refine.log import LOG, Log, open_log
@@ -76,6 +77,7 @@ def train(
             finally:
                 if world.first:
                     run.save()
+        refiner.balance = fit_share(chosen) if config.balance else None
         trained = run.finish(len(chosen), time.monotonic() - started)
         world.wait()
     return trained
