@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +52,32 @@ def test_only_evaluations_that_a_solver_can_have():
     assert counts["midpoint"] == counts["heun-full"] == counts["midpoint-paper"] == [2, 4, 6, 8, 10]
     with pytest.raises(DataError, match="most"):
         ways(SOLVERS, 0)
+
+
+def test_a_dry_run_counts_and_writes_nothing(made, tmp_path, capsys):
+    words = ["ablate", str(made / "clips"), str(made / "model"), "--out", str(tmp_path / "no")]
+    assert main([*words, "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["points"], told["clips"]) == (30, 3)
+    assert told["evaluations"] == 3 * sum(n for _, _, n in ways(SOLVERS))
+    assert told["seconds"] > 0
+    assert not (tmp_path / "no").exists()
+    assert main([*words, "--dry-run", "--split", "val"]) == 2
+    assert "val" in capsys.readouterr().err
+
+
+def test_a_broken_clip_stops_it_unless_it_may_be_left_out(made, tmp_path, capsys):
+    copy = Path(shutil.copytree(made / "clips", tmp_path / "clips"))
+    (copy / "1" / "x_sim.wav").write_bytes(b"no sound")
+    words = ["ablate", str(copy), str(made / "model"), "--out", str(tmp_path / "out"), "--json"]
+    words += ["--evaluations", "1"]
+    assert main(words) == 2
+    assert "x_sim.wav" in capsys.readouterr().err
+    assert main([*words, "--skip-broken"]) == 0
+    assert json.loads(capsys.readouterr().out)["left_out"] == 1
+    table = json.loads((tmp_path / "out" / "points" / "euler-1.json").read_text())["second"]
+    assert len(table["rows"]) == 2
+    assert list(table["meta"]["left_out"]) == ["1"]
 
 
 def test_points_are_those_of_an_evaluation_and_are_kept(made, tmp_path, capsys):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,55 @@ def ablate(
     found = Ablation(points[0].result.first, tuple(points))
     write_json(out / "ablation.json", found.to_json())
     return found
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an ablation will cost on this machine.
+
+    Args:
+        points: solvers by evaluations.
+        clips: that each refines.
+        evaluations: of the network, in all.
+        seconds: until all points are there.
+    """
+
+    points: int
+    clips: int
+    evaluations: int
+    seconds: float
+
+
+def estimate(
+    clips: ClipSet,
+    refiner: Refiner,
+    *,
+    solvers: Iterable[str] = tuple(SOLVERS),
+    most: int = MOST,
+    family: str = "avcloud",
+    split: str = "test",
+) -> Estimate:
+    """Refine and measure one clip, write nothing, and scale up.
+
+    Raises:
+        DataError, PiavasError: as `ablate`.
+    """
+    chosen = clips if split == "all" else clips.of(split)
+    todo = ways(solvers, most)
+    if not len(chosen):
+        raise DataError(f"no clip of split {split!r}", field="split", mend="choose another, or all")
+    one = replace(chosen, rows=chosen.rows[:1])
+    how: dict[str, Any] = {"split": "all", "family": family, "baselines": False}
+    try_clips(one, refiner, **how, steps=1)
+    seconds = []
+    for steps in (1, 5):
+        started = time.perf_counter()
+        try_clips(one, refiner, **how, steps=steps)
+        seconds.append(time.perf_counter() - started)
+    each = max(seconds[1] - seconds[0], 0.0) / 4
+    count, total = len(chosen), sum(n for _, _, n in todo)
+    spent = count * (total * each + len(todo) * max(seconds[0] - each, 0.0))
+    return Estimate(len(todo), count, count * total, round(spent, 1))
 
 
 def draw(found: Ablation, out: str | os.PathLike[str]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
 from piavas.cli.tell import tell
 from piavas.cli.training import Device, check_device
+from piavas.errors import about
 
 
 def ablate(
@@ -21,6 +22,8 @@ def ablate(
     split: Literal["train", "val", "test", "all"] = "test",
     seed: int = 0,
     device: Device = "cpu",
+    skip_broken: bool = False,
+    dry_run: bool = False,
     json: bool = False,
 ) -> None:
     """Every solver with 1 to 10 evaluations of a model: a table and the paper's Fig. 2.
@@ -35,17 +38,28 @@ def ablate(
         split: which clips.
         seed: of the confidence intervals.
         device: where the network runs.
+        skip_broken: leave out clips that cannot be read, and count them.
+        dry_run: only say what it will cost in time.
         json: print JSON for scripts.
     """
     from piavas.ablate import ablate as run
-    from piavas.ablate import draw
+    from piavas.ablate import draw, estimate
     from piavas.refine import Refiner, load_clips
     from piavas.refine.solvers import SOLVERS
 
     refiner = Refiner.load(model, device=check_device(device))
-    found = run(
-        load_clips(clips), refiner, out, solvers=solvers or tuple(SOLVERS), most=evaluations,
-        family=family, split=split, seed=seed,
-    )  # fmt: skip
+    chosen = load_clips(clips, skip_broken=skip_broken)
+    how: dict[str, Any] = {
+        "solvers": solvers or tuple(SOLVERS),
+        "most": evaluations,
+        "family": family,
+        "split": split,
+    }
+    with about(clips):
+        if dry_run:
+            tell(vars(estimate(chosen, refiner, **how)), json)
+            return
+        found = run(chosen, refiner, out, seed=seed, **how)
     draw(found, out)
-    tell({"wrote": str(out / "ablation.json"), "points": len(found.points)}, json)
+    facts = {"points": len(found.points), "left_out": len(chosen.broken)}
+    tell({"wrote": str(out / "ablation.json"), **facts}, json)
