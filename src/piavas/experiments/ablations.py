@@ -18,7 +18,7 @@ from piavas.evaluate import Comparison, difference
 from piavas.experiments import data
 from piavas.experiments.bench import Bench
 from piavas.experiments.measure import predicted, record, slug, tabled
-from piavas.experiments.methods import Case, preset, refining
+from piavas.experiments.methods import Case, balanced, preset, refining
 from piavas.files import write_json
 from piavas.geometry.surface import simplify
 from piavas.materials import load_scene, save_scene
@@ -80,7 +80,7 @@ def _trained(
     path, folder = point_path(bench, axis, value), model_path(bench, axis, value)
 
     def make() -> None:
-        refiner = train(clips, folder, config, model=network)
+        refiner = train(clips, folder, balanced(config, clips), model=network)
         split = data.held_out(case.rules)
         tests = [clip for clip in clips if clip.split == split]
         found = predicted(refining(refiner), tests)
@@ -148,7 +148,7 @@ def _dry(case: Case) -> None:
     clips = list(case.clips())
     pairs = [(c.x_tx, c.x_rx) for c in clips if c.split == "train" and c.x_rx is not None]
     level = fit_energy("Mono-Energy", pairs)
-    plain = [replace(clip, x_sim=level(clip.x_tx)) for clip in clips]
+    plain = [replace(clip, x_sim=level(clip.x_tx), balance=None) for clip in clips]
     config, network = preset(case.bench.recipe.ablation_steps, case.bench.recipe.seed)
     _trained(case, "simulation", "none: dry sound", plain, config, network, {})
 

@@ -163,7 +163,8 @@ def simulated(bench: Bench, place: str, variant: str, engine: Simulator | None =
     def make() -> None:
         capture = load_capture(bench.at("captures", place))
         room = load_scene(bench.at("scenes", place, variant))
-        save_clips(out, pair(capture, room, engine, sample_rate=bench.recipe.rate))
+        draws = bench.recipe.draws if engine.backend == "native" else 1
+        save_clips(out, pair(capture, room, engine, sample_rate=bench.recipe.rate, draws=draws))
 
     bench.step(f"simulate {place}, {name}", out / "clips.json", make)
     return load_clips(out)

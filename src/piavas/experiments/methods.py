@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ def _refined(case: Case, method: str, variant: str) -> None:
     clips = case.clips(variant)
     folder = case.bench.at("models", slug(case.rules.name), case.place, variant)
     config, network = preset(case.bench.recipe.steps, case.bench.recipe.seed)
-    refiner = train(clips, folder, config, model=network)
+    refiner = train(clips, folder, balanced(config, clips), model=network)
     tests = list(clips.of(data.held_out(case.rules)))
     meta = record(
         case.bench, case.rules, variant=variant, budget=f"{config.max_steps} steps",
@@ -136,10 +136,21 @@ def preset(
     return make_configs(kind, Training(max_steps=steps, seed=seed, **changes), RATE)
 
 
+def balanced(config: TrainConfig, clips: Sequence[Clip]) -> TrainConfig:
+    """`config`, with the expected level difference of the ears where the clips know it."""
+    return replace(config, balance=all(clip.balance is not None for clip in clips))
+
+
 def refining(refiner: Refiner, solver: str = "euler", steps: int = 4) -> Predict:
     """A refiner as a predictor of clips."""
     return lambda clip: refiner(
-        clip.x_sim, clip.x_tx, pose=clip.pose, source=clip.source, solver=solver, steps=steps
+        clip.x_sim,
+        clip.x_tx,
+        pose=clip.pose,
+        source=clip.source,
+        solver=solver,
+        steps=steps,
+        balance=clip.balance,
     )
 
 

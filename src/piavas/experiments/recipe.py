@@ -22,6 +22,7 @@ class Recipe:
         videos: the set in the layout of RWAVS.
         responses: the set in the layout of RAF.
         rays: traced from each source by stage 1.
+        draws: simulations that tell the level difference of the ears to expect.
         steps: of the refiner's training, for each environment and protocol.
         wave_steps: of the small wave core, for one environment.
         paper_steps: of the paper's configuration, which are only timed.
@@ -41,6 +42,7 @@ class Recipe:
     videos: Videos = field(default_factory=Videos)
     responses: Responses = field(default_factory=Responses)
     rays: int = 6_000
+    draws: int = 6
     steps: int = 1_500
     wave_steps: int = 100
     paper_steps: int = 2
@@ -70,6 +72,7 @@ TINY = Recipe(
     Videos(environments=1, videos=2, seconds=10, width=24, height=18, rays=100, waves=False),
     Responses(speakers=1, microphones=8, seconds=0.5, rays=200, waves=False),
     rays=100,
+    draws=2,
     steps=3,
     wave_steps=1,
     paper_steps=0,
