@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 CAPTURE ?=
 
-.PHONY: setup demo test check bench docs clean
+.PHONY: setup demo test check bench experiments docs clean
 
 # torch is installed on its own, first: its pin picks the CPU build where the index offers one.
 .venv/ready: pyproject.toml constraints.txt
@@ -35,6 +35,12 @@ docs: .venv/ready
 bench: .venv/ready
 	$(PY) benchmarks/simulate.py --quick
 	$(PY) benchmarks/demo.py
+
+# Every table of docs/experiments.md in small; what an interrupted run left is kept.
+experiments: export OMP_NUM_THREADS ?= 1
+experiments: .venv/ready
+	$(PY) -m piavas.cli experiments build/experiments
+	$(PY) docs/make_experiments.py build/experiments
 
 clean:
 	rm -rf .venv build dist demo
