@@ -6,7 +6,8 @@ CLIPS are folders of clips, one an environment; the split "train" trains, "test"
 option takes the same steps from the same seed on the same clips, and is held against `base`, the
 preset `spectral`, clip by clip: the difference's 95 % interval comes of a bootstrap inside each
 recording. One JSON line an option and environment in FOLDER/options.jsonl; what is there is kept.
-The table goes to the standard output. OMP_NUM_THREADS=1 is the right number for this network.
+The table goes to the standard output. `--coupling` trains nothing and says in how many batches
+optimal transport would pair clips otherwise than they are. OMP_NUM_THREADS=1 suits this network.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from piavas.evaluate import evaluate
 from piavas.evaluate.bootstrap import bootstrap
 from piavas.refine import Clip, Refiner, RefinerConfig, TrainConfig, load_clips, train
+from piavas.refine.model import power
 from piavas.trials import refine_clips
 
 METRICS = ("MAG", "LRE", "ENV")
@@ -75,8 +78,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--options", nargs="+", choices=tuple(OPTIONS), default=tuple(OPTIONS))
+    parser.add_argument("--coupling", action="store_true")
     given = parser.parse_args()
     rooms = {_name(path): list(load_clips(path)) for path in given.clips}
+    if given.coupling:
+        print(json.dumps({place: coupling(clips, given.seed) for place, clips in rooms.items()}))
+        return
     log = given.out / "options.jsonl"
     given.out.mkdir(parents=True, exist_ok=True)
     for place, clips in rooms.items():
@@ -150,6 +157,27 @@ def _rows(tests: Sequence[Clip], found: dict[str, Any]) -> list[dict[str, Any]]:
         {key: row[key] for key in ("name", "group", *METRICS)}
         for row in evaluate(found, truth, "avcloud", sample_rate=rate, groups=groups).rows
     ]
+
+
+def coupling(clips: Sequence[Clip], seed: int, size: int = 4, count: int = 200) -> dict[str, Any]:
+    """Optimal transport between simulated and recorded clips of a batch (Tong et al. 2024).
+
+    Its cost is the squared distance of waveforms at unit power of x_sim. Says in how many batches
+    the best permutation is another than the clips' own, and how many clips it would pair wrongly.
+    """
+    rng = np.random.default_rng(seed)
+    learnt = [clip for clip in clips if clip.split == "train" and clip.x_rx is not None]
+    moved = []
+    for _ in range(count):
+        batch = [learnt[i] for i in rng.choice(len(learnt), size, replace=False)]
+        start, end = (
+            np.stack([getattr(c, part).ravel() / power(c.x_sim) for c in batch])
+            for part in ("x_sim", "x_rx")
+        )
+        cost = np.square(start[:, None] - end[None]).sum(axis=-1)
+        moved.append(int((linear_sum_assignment(cost)[1] != np.arange(size)).sum()))
+    return {"batches": count, "of": size, "permuted": int(np.count_nonzero(moved)),
+            "clips_mispaired": sum(moved)}  # fmt: skip
 
 
 def table(lines: Sequence[dict[str, Any]]) -> str:

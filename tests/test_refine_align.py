@@ -38,6 +38,19 @@ def test_a_fraction_of_a_sample_is_found_in_noise(delay, gain):
     assert found.gain == pytest.approx(gain * np.sqrt(1.01), rel=0.02)
 
 
+def test_chance_is_no_delay():
+    """Recordings of the same energy that share no waveform with their simulation: late sound."""
+    rng = np.random.default_rng(3)
+    clips = [
+        Clip(c.name, c.x_tx, rng.normal(size=(2, 4000)), rng.normal(size=(2, 4000)), 8000, c.pose,
+             c.source, "train", "room")
+        for c in make_clips(12, length=4000)
+    ]  # fmt: skip
+    found = fit_alignment(clips)
+    assert found.delay == 0
+    assert found.gain == pytest.approx(1, abs=0.02)
+
+
 def test_delay_is_exact_on_a_sine_and_lets_silence_in():
     time = np.arange(4000) / 8000
     hush = np.hanning(4000) ** 2

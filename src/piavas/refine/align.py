@@ -20,6 +20,9 @@ from piavas.refine.clips import Clip
 
 LATEST = 0.02  # seconds that recordings may be late or early by
 FLOOR = 1e-12
+BAND = (300.0, 4000.0)  # hertz in which delays are sought
+CLEAR = 4.0
+"""Of some 300 lags of noise that are independent in `BAND`, one in a hundred curves is as high."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,12 @@ class Alignment:
 
 
 def fit_alignment(clips: Sequence[Clip]) -> Alignment:
-    """The delay where the phase transform of all clips and ears peaks, and the gain of energies.
+    """The delay where the correlation of all clips and ears peaks, and the gain of energies.
 
-    Knapp & Carter 1976 (GCC-PHAT), summed over clips before the peak is sought and read between
-    samples by a parabola. Reverberation is noise to it and averages out; the direct sound stays.
+    Generalised cross-correlation (Knapp & Carter 1976) with the root of the magnitude, between
+    the phase transform and plain correlation, in `BAND`; summed over clips before the peak is
+    sought, read between samples by a parabola. Reverberation is noise to it: a peak that does not
+    stand `CLEAR` times above the curve's own root mean square may be chance, and counts as none.
 
     Args:
         clips: with recordings, of one rate.
@@ -70,12 +75,15 @@ def fit_alignment(clips: Sequence[Clip]) -> Alignment:
     for clip in clips:
         assert clip.x_rx is not None  # `train` refuses clips without a recording
         cross = np.fft.rfft(clip.x_rx, size) * np.conj(np.fft.rfft(clip.x_sim, size))
-        total += (cross / np.maximum(np.abs(cross), FLOOR)).sum(axis=0)
+        total += (cross / np.sqrt(np.maximum(np.abs(cross), FLOOR))).sum(axis=0)
         ours += float(np.square(clip.x_sim, dtype=np.float64).sum())
         theirs += float(np.square(clip.x_rx, dtype=np.float64).sum())
-    most = int(LATEST * rate)
-    curve = np.fft.irfft(total, size)[np.arange(-most, most + 1)]
-    return Alignment(float(np.sqrt(theirs / ours)), (_peak(curve) - most) / rate)
+    hertz, most = np.fft.rfftfreq(size, 1 / rate), int(LATEST * rate)
+    heard = total * ((hertz >= BAND[0]) & (hertz < BAND[1]))
+    curve = np.fft.irfft(heard, size)[np.arange(-most, most + 1)]
+    clear = curve.max() > CLEAR * np.sqrt(np.square(curve).mean())
+    delay = (_peak(curve) - most) / rate if clear else 0.0
+    return Alignment(float(np.sqrt(theirs / ours)), delay)
 
 
 def _peak(curve: NDArray[np.float64]) -> float:
