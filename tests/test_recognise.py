@@ -29,7 +29,7 @@ from piavas.materials.recognise.classifier import card_of
 from piavas.materials.recognise.samples import Samples, sample
 from piavas.materials.recognise.surroundings import PLACES
 from piavas.materials.recognise.train import train
-from piavas.materials.recognition import OWN_SPREAD, expected, recognise
+from piavas.materials.recognition import OWN_SPREAD, expected, recognise_faces
 from piavas.scene import Mesh, Pose, Scene, triangle_areas
 from rooms import photograph, two_rooms, walk
 
@@ -163,7 +163,7 @@ def test_a_ceiling_is_no_carpet(visit):
     mesh, capture = visit
     teller = Told({f.image_path.name: (0.4, 0.6) for f in capture.frames})
     prior = load_vocabulary(load_table()).prior(teller.rows)
-    found = recognise(mesh, capture, teller, prior)
+    found = recognise_faces(mesh, capture, teller, prior)
     ceiling, floor = (found.place == PLACES.index(name) for name in ("ceiling", "floor"))
     # On the ceiling neither a brick nor a carpet is at home, so pictures decide; floors are carpet.
     np.testing.assert_allclose(found.probability[ceiling, 1], 0.6)

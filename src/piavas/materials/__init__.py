@@ -2,7 +2,7 @@
 
 from piavas.materials.assign import Assignment, assign, assign_materials
 from piavas.materials.files import load_scene, read_corrections, save_scene
-from piavas.materials.recognition import Recognition, recognise
+from piavas.materials.recognition import Recognition, recognise_faces
 from piavas.materials.table import load_table
 from piavas.materials.vocabulary import Vocabulary, load_vocabulary
 
@@ -16,6 +16,6 @@ __all__ = [
     "load_table",
     "load_vocabulary",
     "read_corrections",
-    "recognise",
+    "recognise_faces",
     "save_scene",
 ]

@@ -14,7 +14,7 @@ from piavas.errors import MaterialError
 from piavas.materials.names import ANY, match_names
 from piavas.materials.recognise.labels import LabelImages
 from piavas.materials.recognise.types import Recogniser
-from piavas.materials.recognition import Groups, Recognition, group, recognise
+from piavas.materials.recognition import Groups, Recognition, group, recognise_faces
 from piavas.materials.subdivide import merge_agreeing
 from piavas.materials.table import DEFAULT, find_material, load_table
 from piavas.materials.vocabulary import load_vocabulary
@@ -130,7 +130,7 @@ def _by_labels(
     if ANY in mapping:
         mapping = {**dict.fromkeys(recogniser.rows, mapping[ANY]), **mapping}
     matches = match_names(recogniser.rows, table, mapping)
-    found = recognise(mesh, capture, recogniser)
+    found = recognise_faces(mesh, capture, recogniser)
     label = found.probability.argmax(axis=1)
     used, index = np.unique(label, return_inverse=True)
     rows = [table[matches.rows[recogniser.rows[k]]] for k in used]
@@ -147,7 +147,7 @@ def _by_pixels(
 ) -> Assignment:
     rows = [find_material(name, table) for name in recogniser.rows]
     prior = load_vocabulary(table).prior(recogniser.rows)
-    found = recognise(mesh, capture, recogniser, prior)
+    found = recognise_faces(mesh, capture, recogniser, prior)
     if not found.seen.any():
         raise MaterialError(
             "no frame shows a face of the mesh", file=capture.root, field="frames",

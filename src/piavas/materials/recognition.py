@@ -65,7 +65,7 @@ class Recognition:
         return self.room.surroundings.place
 
 
-def recognise(
+def recognise_faces(
     mesh: Mesh, capture: Capture, recogniser: Recogniser, prior: F64 | None = None
 ) -> Recognition:
     """Let every frame vote on every face it sees, and fill the others from their neighbours.
