@@ -16,11 +16,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from piavas.cli import main
-from piavas.errors import DataError
+from piavas.errors import DataError, SimulationError
 from piavas.evaluate import Comparison, Table
 from piavas.experiments import SIZES, ablations, data, methods, page, run
 from piavas.experiments.bench import LOG, open_bench
 from piavas.experiments.measure import LEVELLED, levelled, table_path
+from piavas.materials import save_scene
 from piavas.refine import Clip
 from piavas.scene import Mesh, Scene
 
@@ -183,3 +184,14 @@ def test_poses_stay_where_the_scan_is(folder):
         at = np.array(row["pose"])[:3, 3]
         assert (at > low).all()
         assert (at < high).all()
+
+
+def test_heads_outside_the_room_are_named(folder):
+    bench = open_bench(folder, TINY)
+    room = data.scan(bench, "office")
+    low, high = room.vertices.min(axis=0), room.vertices.max(axis=0)
+    half = replace(room, vertices=low + 0.3 * (room.vertices - low) + 0.7 * (high - low))
+    save_scene(half, folder / "scenes" / "office" / "half")
+    with pytest.raises(SimulationError, match="outside"):
+        data.simulated(bench, "office", "half")
+    assert not (folder / "clips" / "office" / "half").exists()
