@@ -13,6 +13,7 @@ optimal transport would pair clips otherwise than they are. OMP_NUM_THREADS=1 su
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -26,10 +27,12 @@ from scipy.optimize import linear_sum_assignment
 from piavas.evaluate import evaluate
 from piavas.evaluate.bootstrap import bootstrap
 from piavas.refine import Clip, Refiner, RefinerConfig, TrainConfig, load_clips, train
+from piavas.refine.balance import fit_share
 from piavas.refine.model import power
 from piavas.trials import refine_clips
 
 METRICS = ("MAG", "LRE", "ENV")
+BEST = "the same, 1 evaluation"
 PAPER_LOSS = {
     "spectral_weight": 0.0, "level_weight": 0.0, "flow_weight": 1.0, "at_start": 0.0,
     "own_path": 0.0,
@@ -46,6 +49,8 @@ class Option:
         evaluations: of the network, by Euler's rule.
         rooms: whose training clips are learnt from: "own", "all" or "others".
         model: the option whose weights are taken; itself if empty.
+        balance: give the ears the share of the expected level difference that training clips bear
+            out, of the "own" room or of "all"; clips must have been imported with several draws.
     """
 
     train: dict[str, Any] = field(default_factory=dict)
@@ -53,11 +58,15 @@ class Option:
     evaluations: int = 4
     rooms: str = "own"
     model: str = ""
+    balance: str = ""
 
 
 OPTIONS = {
     "base": Option(),
     "1 evaluation instead of 4": Option(evaluations=1, model="base"),
+    "expected ear levels": Option(model="base", balance="own"),
+    "the same, share of all rooms": Option(model="base", balance="all"),
+    "the same, 1 evaluation": Option(evaluations=1, model="base", balance="all"),
     "gain and delay aligned": Option({"align": True}),
     "all rooms": Option(rooms="all"),
     "only other rooms": Option(rooms="others"),
@@ -90,10 +99,16 @@ def main() -> None:
         _keep(log, "physics", place, given, lambda clips=clips: _physics(clips))
     for name in ("base", *(n for n in given.options if n != "base")):
         for place in rooms:
-            if OPTIONS[name].rooms == "own" or len(rooms) > 1:
+            if _possible(OPTIONS[name], rooms, place):
                 run = lambda n=name, p=place: _try(n, p, rooms, given)  # noqa: E731
                 _keep(log, name, place, given, run)
-    print(table(_lines(log, given)))
+    print(table(_lines(log, given), [*rooms]))
+
+
+def _possible(option: Option, rooms: dict[str, list[Clip]], place: str) -> bool:
+    if option.balance:
+        return all(clip.balance is not None for clips in rooms.values() for clip in clips)
+    return option.rooms == "own" or len(rooms) > 1
 
 
 def _name(path: Path) -> str:
@@ -133,11 +148,14 @@ def _try(
     tests = [clip for clip in rooms[place] if clip.split == "test"]
     if option.model:
         refiner = Refiner.load(home)
+        if option.balance:
+            heard = rooms[place] if option.balance == "own" else [*itertools.chain(*rooms.values())]
+            refiner.balance = fit_share([c for c in heard if c.split == "train"])
     else:
-        heard = {"own": [place], "all": [*rooms], "others": [r for r in rooms if r != place]}
+        chosen = {"own": [place], "all": [*rooms], "others": [r for r in rooms if r != place]}
         clips = [
             replace(c, name=f"{room}/{c.name}")
-            for room in heard[option.rooms]
+            for room in chosen[option.rooms]
             for c in rooms[room]
             if c.split == "train"
         ]
@@ -180,32 +198,44 @@ def coupling(clips: Sequence[Clip], seed: int, size: int = 4, count: int = 200) 
             "clips_mispaired": sum(moved)}  # fmt: skip
 
 
-def table(lines: Sequence[dict[str, Any]]) -> str:
-    """Means over all recordings, and the paired difference to `base` in per cent of it."""
+def table(lines: Sequence[dict[str, Any]], places: Sequence[str]) -> str:
+    """Means over all recordings, and the paired difference to `base` in per cent of it.
+
+    Then the same of what is best against physics, room by room.
+    """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for line in lines:
-        rows = found.setdefault(line["option"], {})
-        rows.update({row["name"]: row for row in line["rows"]})
-    base = found["base"]
-    out = [f"| option | {' | '.join(METRICS)} |", "| --- |" + " --- |" * len(METRICS)]
-    for option, rows in found.items():
-        names = sorted(rows)
-        cells = [_cell(option, metric, [rows[n] for n in names], [base[n] for n in names])
-                 for metric in METRICS]  # fmt: skip
-        out.append(f"| {option} | {' | '.join(cells)} |")
+        if line["place"] in places:
+            found.setdefault(line["option"], {}).update({row["name"]: row for row in line["rows"]})
+    whole = {option: rows for option, rows in found.items() if len(rows) == len(found["base"])}
+    out = [_row("option"), _row("---")]
+    out += [_compared(option, rows, found["base"], option == "base")
+            for option, rows in whole.items()]  # fmt: skip
+    out += ["", f"`{BEST}` against physics, by room:", "", _row("room"), _row("---")]
+    for line in lines:
+        if line["option"] == BEST and line["place"] in places:
+            rows = {row["name"]: row for row in line["rows"]}
+            out.append(_compared(line["place"], rows, found["physics"]))
     return "\n".join(out)
 
 
-def _cell(option: str, metric: str, rows: Sequence[Any], base: Sequence[Any]) -> str:
-    groups = [row["group"] for row in rows]
-    values, others = (np.array([row[metric] for row in some]) for some in (rows, base))
-    mean = bootstrap(values, groups).mean
-    if option == "base":
-        return f"{mean:.3g}"
-    gap, whole = bootstrap(values - others, groups), bootstrap(others, groups).mean / 100
-    return (
-        f"{mean:.3g} ({gap.mean / whole:+.0f} %, {gap.low / whole:+.0f} to {gap.high / whole:+.0f})"
-    )
+def _row(first: str) -> str:
+    return f"| {' | '.join([first, *(['---'] * 3 if first == '---' else METRICS)])} |"
+
+
+def _compared(label: str, rows: dict[str, Any], base: dict[str, Any], alone: bool = False) -> str:
+    names = sorted(rows)
+    groups = [rows[name]["group"] for name in names]
+    cells = []
+    for metric in METRICS:
+        values, others = (np.array([some[n][metric] for n in names]) for some in (rows, base))
+        cell = f"{bootstrap(values, groups).mean:.3g}"
+        if not alone:
+            gap, full = bootstrap(values - others, groups), bootstrap(others, groups).mean / 100
+            span = f"{gap.low / full:+.0f} to {gap.high / full:+.0f}"
+            cell += f" ({gap.mean / full:+.0f} %, {span})"
+        cells.append(cell)
+    return f"| {label} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
