@@ -114,13 +114,21 @@ def _protocol(bench: Bench, name: str, family: str) -> list[str]:
 
 
 def _means(bench: Bench, name: str, family: str, metrics: Sequence[str], known: bool) -> list[str]:
+    found = {method: _load(bench, name, method, family) for method in methods(known)}
+    found = {method: tables for method, tables in found.items() if tables}
+    # Means compare methods only over what all of them were asked; a run may be under way.
+    places = [p for p in bench.recipe.videos.places if all(p in t for t in found.values())]
+    if not places:
+        return ["No environment is finished for all methods."]
     rows = []
-    for method in methods(known):
-        tables = _load(bench, name, method, family)
-        if tables:
-            label = method.removesuffix(LEVELLED)
-            rows.append([label, *(_cell(_joined(tables, metric)) for metric in metrics)])
-    return _markdown(["method", *(_unit(m) for m in metrics)], rows)
+    for method, tables in found.items():
+        common = {place: tables[place] for place in places}
+        cells = [_cell(_joined(common, metric)) for metric in metrics]
+        rows.append([method.removesuffix(LEVELLED), *cells])
+    table = _markdown(["method", *(_unit(m) for m in metrics)], rows)
+    if len(places) < bench.recipe.videos.environments:
+        return [f"Finished so far: {', '.join(places)}.", "", *table]
+    return table
 
 
 def _joined(tables: dict[str, Table], metric: str) -> Interval:
