@@ -28,7 +28,7 @@ from piavas.scene import Mesh
 SIGMAS = (0.05, 0.5)
 WIDTHS = (32, 192)
 GEN = "rwavs-gen"
-FEW = 1500
+FEW = 1000
 """Triangles that every backend can take."""
 
 

@@ -25,7 +25,7 @@ AXES = {
     "rooms": "Rooms that the refiner was trained on (as it is: this one)",
     "simulation": "Simulation",
     "shots": "Few shots (as it is: all)",
-    "backend": "Simulator backend, physics alone, scan of 1,500 triangles",
+    "backend": "Simulator backend, physics alone, scan of 1,000 triangles at most",
     "geometry": "Geometry, physics alone (as it is: scan)",
 }
 

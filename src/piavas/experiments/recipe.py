@@ -50,7 +50,7 @@ class Recipe:
     ablated: str = "apartment"
     ablation_steps: int = 600
     shares: tuple[float, ...] = (0.3, 0.1, 0.01, 0.001)
-    peer_rays: int = 2_000
+    peer_rays: int = 1_000
     pieces: int = 24
     pictures: int = 60
     seed: int = 0
@@ -94,7 +94,7 @@ SMALL = Recipe(
     baseline_seconds=20.0,
     ablation_steps=150,
     shares=(0.3, 0.1, 0.01),
-    peer_rays=1_000,
+    peer_rays=300,
     pieces=12,
     pictures=24,
 )
