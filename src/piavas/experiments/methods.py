@@ -100,9 +100,9 @@ def energy_kinds() -> tuple[str, ...]:
 
 def learned_kinds() -> tuple[str, ...]:
     """Names of the learned baselines."""
-    from piavas import baselines
+    from piavas.baselines import LEARNED_BASELINES
 
-    return tuple(getattr(baselines, "LEARNED_BASELINES", ()))
+    return tuple(LEARNED_BASELINES)
 
 
 def _physics(case: Case, method: str, variant: str) -> None:
@@ -163,12 +163,16 @@ def _energy(case: Case, kind: str) -> None:
 
 
 def _learned(case: Case, kind: str) -> None:
-    from piavas import baselines
+    from piavas.baselines import fit_learned
+    from piavas.materials import load_scene
 
     recipe = case.bench.recipe
-    fit: Any = vars(baselines)["fit_learned"]
-    fitted = fit(
-        kind, list(case.clips().of("train")), seconds=recipe.baseline_seconds, seed=recipe.seed
+    fitted = fit_learned(
+        kind,
+        list(case.clips().of("train")),
+        scene=load_scene(case.bench.at("scenes", case.place, "scan")),
+        seconds=recipe.baseline_seconds,
+        seed=recipe.seed,
     )
     _baseline(case, kind, fitted, f"{recipe.baseline_seconds:g} s")
 

@@ -1,0 +1,97 @@
+"""Learned baselines beside energy baselines and physics, on folders of clips.
+
+    python benchmarks/baselines.py CLIPS ... --scenes SCENE ... [--seconds 20] [--out FOLDER]
+
+Trains each on the clips of split "train" and evaluates those of "test", family avcloud, with the
+level of each recording's environment known to every method: one number, as stage 1 gets it. One
+JSON line a folder and method; rows that lie in --out are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from piavas.audio import Audio
+from piavas.baselines import ENERGY_BASELINES, LEARNED_BASELINES, fit_energy, fit_learned
+from piavas.evaluate import evaluate
+from piavas.materials import load_scene
+from piavas.refine import Clip, load_clips
+from piavas.refine.model import power
+
+
+def levelled(found: dict[str, Audio], clips: Sequence[Clip]) -> dict[str, Audio]:
+    """Each environment's predictions at the power of its recordings, by one number."""
+    gain = {}
+    for place in {clip.environment for clip in clips}:
+        group = [clip for clip in clips if clip.environment == place]
+        truth = np.concatenate([clip.x_rx for clip in group if clip.x_rx is not None], axis=1)
+        ours = np.concatenate([found[clip.name] for clip in group], axis=1)
+        gain[place] = power(truth) / power(ours)
+    return {c.name: (gain[c.environment] * found[c.name]).astype(np.float32) for c in clips}
+
+
+def measure(
+    predict: Callable[[Clip], Audio], clips: Sequence[Clip], seed: int = 0
+) -> dict[str, list[float]]:
+    """Mean and 95 % interval of each metric."""
+    found = levelled({clip.name: predict(clip) for clip in clips}, clips)
+    truth = {clip.name: clip.x_rx for clip in clips}
+    groups = {clip.name: clip.environment for clip in clips}
+    table = evaluate(
+        found, truth, "avcloud", sample_rate=clips[0].sample_rate, seed=seed, groups=groups
+    )
+    return {
+        name: [round(v, 3) for v in (one.mean, one.low, one.high)]
+        for name, one in table.intervals.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--scenes", nargs="+", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    for folder, scene in zip(args.clips, args.scenes, strict=True):
+        clips = load_clips(folder)
+        learn, tests = list(clips.of("train")), list(clips.of("test"))
+        pairs = [(c.x_tx, c.x_rx) for c in learn]
+        room = load_scene(scene)
+        for kind in ("physics", *ENERGY_BASELINES, *LEARNED_BASELINES):
+            name = f"{folder.parent.name}-{folder.name}-{kind}.json"
+            path = None if args.out is None else args.out / name
+            if path is not None and path.is_file():
+                print(path.read_text().strip(), flush=True)
+                continue
+            started = time.process_time()
+            predict: Callable[[Clip], Any]
+            if kind == "physics":
+                predict = lambda clip: clip.x_sim  # noqa: E731
+            elif kind in ENERGY_BASELINES:
+                simple = fit_energy(kind, pairs)  # type: ignore[arg-type]
+                predict = lambda clip, simple=simple: simple(clip.x_tx)  # noqa: E731
+            else:
+                predict = fit_learned(
+                    kind, learn, scene=room, seconds=args.seconds, width=args.width, seed=args.seed
+                )
+            spent = round(time.process_time() - started, 1)
+            row = {"clips": f"{folder.parent.name}/{folder.name}", "method": kind}
+            row |= {"trained_cpu_s": spent, **measure(predict, tests, args.seed)}
+            print(json.dumps(row), flush=True)
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
