@@ -22,10 +22,13 @@ from piavas.experiments.measure import (
     write_tables,
 )
 from piavas.refine import Clip, ClipSet, Refiner, RefinerConfig, TrainConfig, train
+from piavas.refine.balance import fit_share
 
 CALIBRATED = "physics, calibrated"
 REFINED, REFINED_CALIBRATED = "physics + refiner", "physics, calibrated + refiner"
 VARIANTS = {PHYSICS: "scan", CALIBRATED: "scan-calibrated"}
+EVALUATIONS = 1
+"""Of the spectral preset, which is trained for its first step too (see the docs of the refiner)."""
 BASED = {REFINED: PHYSICS, REFINED_CALIBRATED: CALIBRATED}
 """What each refined method starts from."""
 
@@ -118,10 +121,12 @@ def _refined(case: Case, method: str, variant: str) -> None:
     folder = case.bench.at("models", slug(case.rules.name), case.place, variant)
     config, network = preset(case.bench.recipe.steps, case.bench.recipe.seed)
     refiner = train(clips, folder, balanced(config, clips), model=network)
+    refiner.balance = pooled_share(case.bench, case.rules, variant)
     tests = list(clips.of(data.held_out(case.rules)))
     meta = record(
         case.bench, case.rules, variant=variant, budget=f"{config.max_steps} steps",
-        solver="euler", evaluations=4, model=refiner.config.to_json(),
+        solver="euler", evaluations=EVALUATIONS, model=refiner.config.to_json(),
+        balance=refiner.balance,
     )  # fmt: skip
     write_tables(case.results, method, predicted(refining(refiner), tests), tests, case.rules, meta)
 
@@ -141,7 +146,21 @@ def balanced(config: TrainConfig, clips: Sequence[Clip]) -> TrainConfig:
     return replace(config, balance=all(clip.balance is not None for clip in clips))
 
 
-def refining(refiner: Refiner, solver: str = "euler", steps: int = 4) -> Predict:
+def pooled_share(bench: Bench, rules: Protocol, variant: str) -> float | None:
+    """The share of the expected level difference, fitted on the training clips of all places.
+
+    One number has too little to go by in one video; None where the clips know no expectation.
+    """
+    known = [
+        clip
+        for place in bench.recipe.videos.places
+        for clip in Case(bench, rules, place).clips(variant).of("train")
+        if clip.balance is not None
+    ]
+    return fit_share(known) if known else None
+
+
+def refining(refiner: Refiner, solver: str = "euler", steps: int = EVALUATIONS) -> Predict:
     """A refiner as a predictor of clips."""
     return lambda clip: refiner(
         clip.x_sim,
