@@ -50,7 +50,8 @@ def twin(
 def reconstruct(
     capture: tyro.conf.Positional[Path],
     out: Path,
-    depth: Literal["sensor", "stereo"] = "sensor",
+    depth: Literal["sensor", "stereo", "mono"] = "sensor",
+    model: str | None = None,
     metres: float | None = None,
     voxel: float = 0.05,
     triangles: int = 20_000,
@@ -63,7 +64,9 @@ def reconstruct(
     Args:
         capture: folder in any supported layout, or a scan: GLB, OBJ, PLY or STL.
         out: mesh file to write, e.g. room/mesh.ply.
-        depth: "sensor" takes the capture's depth images, "stereo" matches its colour images.
+        depth: "sensor" takes the capture's depth images, "stereo" matches its colour images,
+            "mono" asks a network of each image and scales it to what stereo knows.
+        model: mono: folder, or name on the hub, of a metric depth model of transformers.
         metres: that one unit of the capture's lengths is, where they are only up to scale.
         voxel: metres.
         triangles: budget of the mesh.
@@ -84,7 +87,7 @@ def reconstruct(
         found, source, extra["scan"] = _scan(capture, metres, up)
     else:
         _no_scan(capture, up)
-        found, source = load_capture(capture), depth
+        found, source = load_capture(capture), _depth_source(depth, model)
         found = found if metres is None else rescale(found, metres)
     if dry_run:
         # Views of a scan point all ways: few of them overlap.
@@ -96,6 +99,18 @@ def reconstruct(
     mesh = replace(mesh, report={**mesh.report, **extra})
     save_mesh(mesh, out)
     tell({"wrote": str(out), **mesh.report}, json)
+
+
+def _depth_source(name: str, model: str | None) -> str | DepthSource:
+    """What `--depth` and `--model` ask for."""
+    if model is None:
+        return name
+    if name != "mono":
+        raise GeometryError("belongs to --depth mono", field="--model", mend="leave it out")
+    from piavas.geometry.depth.mono import Mono
+    from piavas.geometry.depth.stereo import Stereo
+
+    return Mono.load(model, anchor=Stereo())
 
 
 def _scan(path: Path, metres: float | None, up: str | None) -> tuple[Capture, DepthSource, object]:

@@ -1,4 +1,4 @@
-"""Where depth comes from: a sensor, stereo between the images, a network, or splats."""
+"""Where depth comes from: a sensor, stereo between the images, or a network."""
 
 from piavas.geometry.depth.source import DepthMap, DepthSource, make_depth_source
 

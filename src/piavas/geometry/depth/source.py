@@ -13,7 +13,7 @@ from piavas.capture import Capture
 from piavas.capture.types import Frame
 from piavas.errors import GeometryError
 
-SOURCES = ("sensor", "stereo", "mono", "splat")
+SOURCES = ("sensor", "stereo", "mono")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,11 @@ def make_depth_source(name: str) -> DepthSource:
         from piavas.geometry.depth.stereo import Stereo
 
         return Stereo()
+    if name == "mono":
+        from piavas.geometry.depth.mono import Mono
+        from piavas.geometry.depth.stereo import Stereo
+
+        return Mono.load(anchor=Stereo())
     raise GeometryError(
         f"{name!r} is no source of depth", field="depth", mend=f"choose of {', '.join(SOURCES)}"
     )
