@@ -60,6 +60,34 @@ def capture(
     tell({"wrote": str(out), "clips": len(clips)}, json)
 
 
+def photos(
+    photos: tyro.conf.Positional[Path],
+    out: Path,
+    frames: int = 120,
+    seed: int = 0,
+    json: bool = False,
+) -> None:
+    """Photos of a room, or a video, to a capture with poses, whose lengths have no scale yet.
+
+    Args:
+        photos: folder of images, or a video.
+        out: folder of the capture; photos.json says what could not be placed, and why.
+        frames: taken of a video.
+        seed: of chance.
+        json: print JSON for scripts.
+    """
+    from piavas.capture.photos import estimate_poses
+
+    placed = estimate_poses(photos, out, frames=frames, seed=seed)
+    if json:
+        console.print_json(data=placed.to_json())
+        return
+    for name, why in placed.left_out.items():
+        console.print(f"{name}: {why}", highlight=False, markup=False, soft_wrap=True)
+    facts = {"placed": len(placed.registered), "of": placed.images, "error_pixels": placed.error}
+    tell({"wrote": str(out), **facts, "scale": "unknown: give --metres to reconstruct"}, json)
+
+
 def rwavs(
     folder: tyro.conf.Positional[Path],
     out: Path | None = None,
@@ -200,6 +228,6 @@ def _report(check: Any, json: bool) -> None:
 
 
 import_ = group(
-    {"capture": capture, "rwavs": rwavs, "raf": raf, "rirs": rirs},
+    {"capture": capture, "photos": photos, "rwavs": rwavs, "raf": raf, "rirs": rirs},
     "From captures and data sets to what the next verbs read, checked on the way.",
 )
