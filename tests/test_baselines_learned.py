@@ -97,6 +97,40 @@ def test_places_are_seen_from_the_head():
     assert np.abs(place).max() <= 1
 
 
+def test_places_are_told_apart_in_all_of_the_scene():
+    """A source in a corner that no training clip is near to is not laid on the border."""
+    clips = heard_clips(1)
+    far = Clip(**{**vars(clips[0]), "source": np.array([4.9, 0.1, 2.9])})
+    fitted = fit_learned("INRAS-style", clips, scene=ROOM, steps=1, width=16)
+    corners = fitted.shape.box.normal(np.array([[0.0, 0, 0], [5, 4, 3]]))
+    np.testing.assert_allclose(np.abs(corners), 1)
+    assert np.abs(place_of(far, fitted.shape.box).numpy()[3:6]).max() < 1
+    low, high = np.array(fitted.shape.box.low), np.array(fitted.shape.box.high)
+    spots = low + (fitted.network.points.numpy() + 1) / 2 * (high - low)
+    to_wall = np.minimum(spots, np.array([5, 4, 3]) - spots).min(axis=1)
+    np.testing.assert_allclose(to_wall, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", LEARNED_BASELINES)
+def test_short_clips_are_padded(kind):
+    parts = ("x_tx", "x_sim", "x_rx")
+    short = [
+        Clip(**{**vars(c), **{part: getattr(c, part)[:, :300] for part in parts}})
+        for c in heard_clips(2)
+    ]
+    fitted = fit_learned(kind, short, scene=ROOM, steps=1, width=16)
+    assert fitted.shape.steps == 1
+    assert fitted(short[0]).shape == (2, 300)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("inputs", "wet"), ("width", 0), ("steps", 0), ("seconds", -1.0)]
+)
+def test_options_out_of_range_are_named(field, value):
+    with pytest.raises(DataError, match=field):
+        fit_learned("AV-NeRF-style", heard_clips(1), **{field: value})
+
+
 def test_bad_input_is_named(tmp_path):
     clips = heard_clips(2)
     with pytest.raises(DataError, match="no learned baseline"):

@@ -27,7 +27,7 @@ from piavas.errors import CheckpointError, DataError
 from piavas.files import atomic, read_json, write_json
 from piavas.progress import track
 from piavas.refine import Clip
-from piavas.refine.losses import level_loss, spectral_loss
+from piavas.refine.losses import WINDOWS, level_loss, spectral_loss
 from piavas.refine.model import load_weights, power
 from piavas.scene import Mesh, Scene
 
@@ -54,6 +54,7 @@ class Shape:
         inputs: "dry" or "simulated".
         gain: level of the recordings over that of the inputs, on the training clips.
         points: of the scene, where it needs them.
+        steps: it was trained for, skipped ones included.
     """
 
     kind: Kind
@@ -63,6 +64,7 @@ class Shape:
     inputs: Inputs
     gain: float
     points: int = 0
+    steps: int = 0
 
 
 class LearnedBaseline:
@@ -168,15 +170,16 @@ def fit_learned(
         device: "cpu" or "cuda".
 
     Raises:
-        DataError: no such kind, no training clip, one without recording, clips of several rates,
-            or no scene where it is needed.
+        DataError: no such kind, an option out of range, no training clip, one without recording,
+            clips of several rates, or no scene where it is needed.
         CheckpointError: the loss stays not finite.
     """
     chosen = _check(kind, clips, scene)
+    _check_options(inputs, width, seconds, steps)
     if seconds is None and steps is None:
         seconds = SECONDS
     torch.manual_seed(seed)
-    box = Box.around(chosen)
+    box = Box.around(chosen, scene)
     points = None if kind not in NEED_SCENE else _points(scene, box, seed)
     shape = Shape(
         kind,  # type: ignore[arg-type]
@@ -189,7 +192,8 @@ def fit_learned(
     )
     found = LearnedBaseline(shape, points, device)
     found.shape = replace(shape, gain=_gain(found, chosen))
-    _train(found, chosen, seconds, steps, seed)
+    taken = _train(found, chosen, seconds, steps, seed)
+    found.shape = replace(found.shape, steps=taken)
     return found
 
 
@@ -211,6 +215,20 @@ def _check(kind: str, clips: Sequence[Clip], scene: Mesh | Scene | None) -> list
     if len({clip.sample_rate for clip in chosen}) > 1:
         raise DataError("clips of several rates", field="sample_rate", mend="resample them")
     return chosen
+
+
+def _check_options(inputs: str, width: int, seconds: float | None, steps: int | None) -> None:
+    if inputs not in get_args(Inputs):
+        raise DataError(
+            f"no inputs {inputs!r}",
+            field="inputs",
+            mend=f"choose one of {', '.join(get_args(Inputs))}",
+        )
+    if width < 2:
+        raise DataError(f"{width} is too narrow", field="width", mend="give 2 or more")
+    for name, value in (("seconds", seconds), ("steps", steps)):
+        if value is not None and not value > 0:
+            raise DataError(f"{value} is no budget", field=name, mend="give a positive number")
 
 
 def _points(scene: Mesh | Scene | None, box: Box, seed: int) -> Tensor:
@@ -238,18 +256,19 @@ def _train(
     seconds: float | None,
     steps: int | None,
     seed: int,
-) -> None:
-    """Adam on the spectral and level losses, until the budget is spent."""
+) -> int:
+    """Adam on the spectral and level losses, until the budget is spent; the steps it took."""
     network, shape = baseline.network, baseline.shape
     device = next(network.parameters()).device
-    length = min(clip.x_tx.shape[1] for clip in clips)
+    length = max(min(clip.x_tx.shape[1] for clip in clips), *WINDOWS)
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
-    chance, bad, started = np.random.default_rng([seed, 2]), 0, time.monotonic()
+    chance, bad, started, taken = np.random.default_rng([seed, 2]), 0, time.monotonic(), 0
     count = steps if steps is not None else 10**9
     network.train()
     for _ in track(range(count), shape.kind, steps):
         if seconds is not None and time.monotonic() - started > seconds:
             break
+        taken += 1
         sounds, truths, places = _batch(baseline, clips, length, chance)
         optimizer.zero_grad(set_to_none=True)
         heard = network(sounds.to(device), places.to(device))
@@ -267,20 +286,26 @@ def _train(
                 field="loss",
                 mend="look at the clips",
             )
+    return taken
 
 
 def _batch(
     baseline: LearnedBaseline, clips: Sequence[Clip], length: int, chance: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Stretches of some clips: inputs and recordings at the level of inputs, and places."""
+    """Stretches of some clips: inputs, recordings at their level, places; short ones padded."""
     rows: list[tuple[Tensor, Tensor, Tensor]] = []
     for i in chance.choice(len(clips), min(BATCH, len(clips)), replace=False):
         clip = clips[int(i)]
         assert clip.x_rx is not None  # `_check` refuses those
-        start = int(chance.integers(clip.x_tx.shape[1] - length + 1))
+        start = int(chance.integers(max(clip.x_tx.shape[1] - length, 0) + 1))
         sound, level = baseline.hears(clip)
         truth = torch.from_numpy(clip.x_rx / np.float32(level * baseline.shape.gain))
         at = slice(start, start + length)
-        rows.append((sound[:, at], truth[:, at], place_of(clip, baseline.shape.box)))
+        heard, meant = (_filled(x[:, at], length) for x in (sound, truth))
+        rows.append((heard, meant, place_of(clip, baseline.shape.box)))
     sounds, truths, places = (torch.stack(column) for column in zip(*rows, strict=True))
     return sounds, truths, places
+
+
+def _filled(sound: Tensor, length: int) -> Tensor:
+    return nn.functional.pad(sound, (0, length - sound.shape[-1]))

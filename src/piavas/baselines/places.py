@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from piavas.refine import Clip
+from piavas.scene import Mesh, Scene
 
 OCTAVES = 6
 MARGIN = 1.0  # metres that the box reaches beyond what was heard in training
@@ -30,10 +31,17 @@ class Box:
     high: tuple[float, ...]
 
     @classmethod
-    def around(cls, clips: Sequence[Clip]) -> Box:
-        """All heads and sources of `clips`, with a margin."""
+    def around(cls, clips: Sequence[Clip], scene: Mesh | Scene | None = None) -> Box:
+        """All heads and sources of `clips` with a margin, and all of the scene.
+
+        What lies outside is seen at the border, so without the scene a source in a room that was
+        never walked through is not told from others.
+        """
         points = np.concatenate([[c.pose[:3, 3] for c in clips], [c.source for c in clips]])
         low, high = points.min(axis=0) - MARGIN, points.max(axis=0) + MARGIN
+        if scene is not None:
+            low = np.minimum(low, scene.vertices.min(axis=0))
+            high = np.maximum(high, scene.vertices.max(axis=0))
         return cls(tuple(low.tolist()), tuple(high.tolist()))
 
     def normal(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
