@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,8 +15,10 @@ from piavas.geometry.depth import DepthMap
 from piavas.geometry.depth.anchors import anchor_depth
 from piavas.geometry.depth.mono import Mono
 from piavas.geometry.depth.source import Sensor
+from piavas.geometry.depth.stereo import Stereo
 from piavas.scene import OBSERVED, Mesh
 from rooms import photograph, two_rooms, walk
+from test_stereo import drawn  # noqa: F401 # a fixture
 
 
 def wrong(depth, seed=0, scale=0.05, slow=0.03):
@@ -113,6 +117,40 @@ def test_a_room_comes_out_truer_when_anchored(visit):
             assert mesh.report["volume"] == pytest.approx(world.volume, rel=0.03)
     assert gaps["anchored"] < 0.02
     assert gaps["anchored"] < 0.5 * gaps["alone"]
+
+
+class Thinned:
+    """A source that thins its images, as stereo does."""
+
+    name = "thinned"
+
+    def depths(self, capture):
+        for i, frame in enumerate(capture.frames):
+            camera = frame.intrinsics
+            half = replace(camera, width=camera.width // 2, height=camera.height // 2)
+            known = sparse(frame.depth()[1::2, 1::2], share=0.1, seed=i)
+            yield DepthMap(replace(frame, intrinsics=half), known)
+
+
+def test_thinned_images_anchor_whole_ones(visit):
+    source = Told(None, None, Thinned())
+    object.__setattr__(source, "queue", [])
+    found = list(source.depths(visit))
+    assert len(found) == len(visit.frames)
+    assert max(relative(m.depth, m.frame.depth()) for m in found) < 0.02
+
+
+def test_stereo_anchors_a_network(drawn):  # noqa: F811
+    capture, truth = drawn
+    told = iter(capture.frames)
+
+    class Large(Mono):
+        def predict(self, image):
+            return (1.3 * truth[next(told).image_path.name]).astype(np.float32)
+
+    for found in Large(None, None, Stereo(width=80, rounds=1)).depths(capture):
+        ratio = np.median(found.depth / truth[found.frame.image_path.name])
+        assert ratio == pytest.approx(1, abs=0.02)
 
 
 def test_frames_without_anchors_are_kept_as_they_are(visit):

@@ -93,8 +93,9 @@ class Mono:
         kept = 0
         for frame in track(capture.frames, "depth"):
             depth = self.predict(frame.image())
-            if coming is not None and coming.frame is frame:
-                fitted = anchor_depth(depth, coming.depth)
+            # Sources may thin their images: the frame is another then, of the same picture.
+            if coming is not None and coming.frame.image_path == frame.image_path:
+                fitted = anchor_depth(depth, _onto(coming.depth, depth.shape))
                 coming = next(known, None)
                 if fitted is None:
                     continue
@@ -121,3 +122,16 @@ class Mono:
                 found[:, None], (height, width), mode="bilinear", align_corners=False
             )
         return depth[0, 0].float().numpy()
+
+
+def _onto(known: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """`known` of a thinned image at the pixels of the whole one `shape`, NaN between them."""
+    if known.shape == shape:
+        return known
+    placed = np.full(shape, np.nan, np.float32)
+    rows, columns = (
+        ((np.arange(n) + 0.5) * whole / n).astype(int)
+        for n, whole in zip(known.shape, shape, strict=True)
+    )
+    placed[np.ix_(rows, columns)] = known
+    return placed
