@@ -100,7 +100,7 @@ def test_images_that_share_nothing_are_refused(tmp_path):
         cv2.imwrite(str(tmp_path / "in" / f"{i}.png"), cv2.resize(noise, (320, 240)))
     with pytest.raises(CaptureError, match="no two images"):
         estimate_poses(tmp_path / "in", tmp_path / "out")
-    assert not (tmp_path / "out" / "photos.json").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_sharpest_frames_of_a_video_are_taken(tmp_path):

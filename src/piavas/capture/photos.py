@@ -80,12 +80,12 @@ def estimate_poses(
     source, out = Path(photos), Path(out)
     if (out / REPORT).exists():
         raise CaptureError("holds placed photos", file=out, mend="choose another folder")
-    shots = gather_shots(source, out / IMAGES, frames)
-    left_out = judge_shots(shots)
-    work = out / WORK
+    fresh, work = not out.exists(), out / WORK
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
     try:
+        shots = gather_shots(source, out / IMAGES, frames)
+        left_out = judge_shots(shots)
+        work.mkdir(parents=True)
         names = [shot.name for shot in shots if shot.name not in left_out]
         models = _run(colmap, out / IMAGES, names, work, along=source.is_file(), seed=seed)
         if not models:
@@ -99,6 +99,10 @@ def estimate_poses(
         shutil.rmtree(out / MODEL, ignore_errors=True)
         (out / MODEL).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(work / "models" / str(number), out / MODEL)
+    except BaseException:
+        if fresh:
+            shutil.rmtree(out, ignore_errors=True)
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
     for name in placed.left_out:
