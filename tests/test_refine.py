@@ -215,11 +215,13 @@ def test_refiner_does_not_depend_on_the_gain(config):
 
 
 @CORES
-def test_chunks_equal_the_whole(monkeypatch, config):
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_chunks_equal_the_whole(monkeypatch, config, solver):
     clip, refiner = make_clips(1, length=6000)[0], excited(config)
-    whole = refiner(clip.x_sim, clip.x_tx, clip.pose, clip.source)
+    how = {"solver": solver, "steps": 2 if solver != "euler" else 4}
+    whole = refiner(clip.x_sim, clip.x_tx, clip.pose, clip.source, **how)
     monkeypatch.setattr(model_module, "WHOLE", 1000)
-    pieces = refiner(clip.x_sim, clip.x_tx, clip.pose, clip.source)
+    pieces = refiner(clip.x_sim, clip.x_tx, clip.pose, clip.source, **how)
     assert len(refiner._stretches(6000, 4)) > 5
     np.testing.assert_allclose(pieces, whole, atol=1e-4 * np.abs(whole).max())
 

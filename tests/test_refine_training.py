@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from piavas.errors import DataError, MissingDependencyError
 from piavas.refine import TrainConfig, train
 from piavas.refine.batches import draw, make_batch, split
+from piavas.refine.run import Run
 from test_refine import TINY, TINY_SPECTRAL, make_clips
 
 FIVE = TrainConfig(
@@ -143,6 +144,31 @@ def test_absent_tensorboard_is_told(tmp_path, monkeypatch):
     with pytest.raises(MissingDependencyError, match="tensorboard"):
         train(make_clips(), tmp_path, TrainConfig(max_steps=1), model=TINY, tensorboard=True)
     assert not (tmp_path / "log.jsonl").exists()
+
+
+def test_an_interrupt_within_a_step_takes_it_again(tmp_path, monkeypatch):
+    config = TrainConfig(max_steps=6, checkpoint_every=2, average=0.9)
+    train(make_clips(), tmp_path / "whole", config, model=TINY)
+    average = Run._average
+
+    def interrupted(run):
+        if run.step == 4:  # the weights have moved, the step is not counted yet
+            raise KeyboardInterrupt
+        average(run)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Run, "_average", interrupted)
+        train(make_clips(), tmp_path / "cut", config, model=TINY)
+    train(make_clips(), tmp_path / "cut", config, model=TINY)
+    assert furthest(tmp_path / "whole", tmp_path / "cut") == 0
+
+
+def test_a_run_goes_on_in_other_pieces(tmp_path):
+    clips = make_clips(8)
+    train(clips, tmp_path / "one", replace(FIVE, max_steps=6), model=TINY)
+    train(clips, tmp_path / "two", replace(FIVE, max_steps=3), model=TINY)
+    train(clips, tmp_path / "two", replace(FIVE, max_steps=6, accumulate=2), model=TINY)
+    assert furthest(tmp_path / "one", tmp_path / "two") < 1e-6
 
 
 def test_a_card_lies_beside_every_checkpoint(tmp_path):

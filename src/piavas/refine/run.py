@@ -64,6 +64,8 @@ class Run:
         self.names = [name for name, _ in refiner.network.named_parameters()]
         self.averaged = {n: p.detach().clone() for n, p in refiner.network.named_parameters()}
         self.step, self.bad = 0, 0
+        self.whole = True
+        """Whether weights and the number of the step belong together, so that they may be saved."""
 
     def advance(self, batch: Batch) -> dict[str, Any]:
         """One step; a loss that is not finite changes nothing but the count of bad steps."""
@@ -73,11 +75,13 @@ class Run:
         limit = self.config.clip_gradient or float("inf")
         norm = float(torch.nn.utils.clip_grad_norm_(self.refiner.network.parameters(), limit))
         good = bool(torch.isfinite(loss)) and bool(np.isfinite(norm))
+        self.whole = False
         if good:
             self.optimizer.step()
             self._average()
         self.bad = 0 if good else self.bad + 1
         self.step += 1
+        self.whole = True
         entry = {
             "step": self.step,
             "loss": float(loss),

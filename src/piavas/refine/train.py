@@ -75,7 +75,7 @@ def train(
             try:
                 _loop(run, chosen, started, log)
             finally:
-                if world.first:
+                if world.first and run.whole:
                     run.save()
         refiner.balance = fit_share(chosen) if config.balance else None
         trained = run.finish(len(chosen), time.monotonic() - started)
