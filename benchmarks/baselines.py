@@ -16,32 +16,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from piavas.audio import Audio
 from piavas.baselines import ENERGY_BASELINES, LEARNED_BASELINES, fit_energy, fit_learned
 from piavas.evaluate import evaluate
+from piavas.experiments.measure import levelled, predicted
 from piavas.materials import load_scene
 from piavas.refine import Clip, load_clips
-from piavas.refine.model import power
-
-
-def levelled(found: dict[str, Audio], clips: Sequence[Clip]) -> dict[str, Audio]:
-    """Each environment's predictions at the power of its recordings, by one number."""
-    gain = {}
-    for place in {clip.environment for clip in clips}:
-        group = [clip for clip in clips if clip.environment == place]
-        truth = np.concatenate([clip.x_rx for clip in group if clip.x_rx is not None], axis=1)
-        ours = np.concatenate([found[clip.name] for clip in group], axis=1)
-        gain[place] = power(truth) / power(ours)
-    return {c.name: (gain[c.environment] * found[c.name]).astype(np.float32) for c in clips}
 
 
 def measure(
     predict: Callable[[Clip], Audio], clips: Sequence[Clip], seed: int = 0
 ) -> dict[str, list[float]]:
     """Mean and 95 % interval of each metric."""
-    found = levelled({clip.name: predict(clip) for clip in clips}, clips)
+    found = levelled(predicted(predict, clips), clips)
     truth = {clip.name: clip.x_rx for clip in clips}
     groups = {clip.name: clip.environment for clip in clips}
     table = evaluate(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from piavas.capture import Capture
 from piavas.errors import CheckpointError, GeometryError, MissingDependencyError
 from piavas.geometry.depth.anchors import anchor_depth
 from piavas.geometry.depth.source import DepthMap, DepthSource
+from piavas.hub import load_pretrained
 from piavas.progress import track
 
 MODEL = "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf"  # Apache-2.0
@@ -64,18 +64,12 @@ class Mono:
                 field="depth",
                 mend="pip install 'piavas[vision]', or take stereo",
             ) from None
-        try:
-            model = transformers.AutoModelForDepthEstimation.from_pretrained(
-                source, revision=revision, use_safetensors=True
-            ).eval()
-            processor = transformers.AutoImageProcessor.from_pretrained(source, revision=revision)
-        except (OSError, ValueError, KeyError, ImportError) as problem:
-            raise CheckpointError(
-                f"cannot be loaded: {str(problem).splitlines()[0]}",
-                file=source if Path(source).exists() else None,
-                field=str(source),
-                mend="check the name, the network, or give a folder",
-            ) from None
+        model, processor = load_pretrained(
+            transformers.AutoModelForDepthEstimation,
+            transformers.AutoImageProcessor,
+            source,
+            revision,
+        )
         if getattr(model.config, "depth_estimation_type", "metric") != "metric":
             raise CheckpointError(
                 "tells depth up to scale", field=str(source), mend="give a model of metric depth"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from piavas.errors import CheckpointError, MissingDependencyError
+from piavas.hub import load_pretrained
 from piavas.materials.recognise.types import Guess, View
 from piavas.materials.vocabulary import Vocabulary
 from piavas.scene import Material
@@ -64,18 +64,9 @@ class OpenVocabulary:
             CheckpointError: no such model, no network, or another kind of model.
         """
         transformers = _transformers()
-        try:
-            model = transformers.AutoModel.from_pretrained(
-                source, revision=revision, use_safetensors=True
-            ).eval()
-            processor = transformers.AutoProcessor.from_pretrained(source, revision=revision)
-        except (OSError, ValueError, KeyError, ImportError) as problem:
-            raise CheckpointError(
-                f"cannot be loaded: {str(problem).splitlines()[0]}",
-                file=source if Path(source).exists() else None,
-                field=str(source),
-                mend="check the name, the network, or give a folder",
-            ) from None
+        model, processor = load_pretrained(
+            transformers.AutoModel, transformers.AutoProcessor, source, revision
+        )
         if not hasattr(model, "get_text_features") or not hasattr(model, "logit_scale"):
             raise CheckpointError(
                 "knows no sentences", field=str(source), mend="give a CLIP or SigLIP model"
