@@ -46,18 +46,23 @@ def refine_clips(
 ) -> dict[str, Audio]:
     """Refined audio `[2, time]` of each clip by name, at the level of its x_sim."""
     return {
-        clip.name: refiner(
-            clip.x_sim,
-            clip.x_tx,
-            pose=clip.pose,
-            source=clip.source,
-            solver=solver,
-            steps=steps,
-            sample_rate=clip.sample_rate,
-            balance=clip.balance,
-        )
+        clip.name: refine_clip(refiner, clip, solver=solver, steps=steps)
         for clip in track(clips, "refine", len(clips))
     }
+
+
+def refine_clip(refiner: Refiner, clip: Clip, *, solver: str = "euler", steps: int = 4) -> Audio:
+    """Refined audio `[2, time]` of one clip, with all that the clip knows."""
+    return refiner(
+        clip.x_sim,
+        clip.x_tx,
+        pose=clip.pose,
+        source=clip.source,
+        solver=solver,
+        steps=steps,
+        sample_rate=clip.sample_rate,
+        balance=clip.balance,
+    )
 
 
 def try_clips(

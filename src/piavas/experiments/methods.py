@@ -23,6 +23,7 @@ from piavas.experiments.measure import (
 )
 from piavas.refine import Clip, ClipSet, Refiner, RefinerConfig, TrainConfig, train
 from piavas.refine.balance import fit_share
+from piavas.trials import refine_clip
 
 CALIBRATED = "physics, calibrated"
 REFINED, REFINED_CALIBRATED = "physics + refiner", "physics, calibrated + refiner"
@@ -162,15 +163,7 @@ def pooled_share(bench: Bench, rules: Protocol, variant: str) -> float | None:
 
 def refining(refiner: Refiner, solver: str = "euler", steps: int = EVALUATIONS) -> Predict:
     """A refiner as a predictor of clips."""
-    return lambda clip: refiner(
-        clip.x_sim,
-        clip.x_tx,
-        pose=clip.pose,
-        source=clip.source,
-        solver=solver,
-        steps=steps,
-        balance=clip.balance,
-    )
+    return lambda clip: refine_clip(refiner, clip, solver=solver, steps=steps)
 
 
 def _energy(case: Case, kind: str) -> None:
