@@ -94,6 +94,30 @@ def form(request) -> str:
     return request.param
 
 
+def cloud(count=60) -> np.ndarray:
+    """Points of the upright world, in front of some cameras."""
+    return np.random.default_rng(0).uniform((-3, -3, 0), (5, 5, 3), (count, 3))
+
+
+def write_points(model: Path, form: str, *, errors=None, shown=None) -> None:
+    """`points3D` of `cloud()`: each is shown by all images, or those of `shown`."""
+    places = cloud() @ WORLD[:3, :3].T + WORLD[:3, 3]
+    errors = np.full(len(places), 0.5) if errors is None else errors
+    numbers = [entry[0] for entry in entries(poses())]
+    data, lines = struct.pack("<Q", len(places)), ["# 3D point list"]
+    for at, (place, error) in enumerate(zip(places, errors, strict=True)):
+        track = numbers if shown is None else shown[at]
+        pairs = [n for number in track for n in (number, 0)]
+        data += struct.pack("<Q3d3BdQ", at, *place, 1, 2, 3, error, len(track))
+        data += struct.pack(f"<{len(pairs)}i", *pairs)
+        words = " ".join(repr(float(v)) for v in place)
+        lines.append(f"{at} {words} 1 2 3 {error} " + " ".join(map(str, pairs)))
+    if form == "bin":
+        (model / "points3D.bin").write_bytes(data)
+    else:
+        (model / "points3D.txt").write_text("\n".join(lines) + "\n")
+
+
 # --- what is read
 
 
@@ -280,3 +304,67 @@ def test_several_models_are_not_mixed(tmp_path, form):
     with pytest.raises(CaptureError, match="2 models, which share neither scale nor axes"):
         load_capture(tmp_path)
     assert len(load_capture(second)) == 4
+
+
+# --- sparse points
+
+
+def test_points_are_known_depth_of_the_images_that_show_them(tmp_path, form):
+    write_points(write(tmp_path, form), form)
+    capture = load_capture(tmp_path)
+    turn = capture.transform @ WORLD
+    places = cloud() @ turn[:3, :3].T + turn[:3, 3]
+    total = 0
+    for frame in capture.frames:
+        camera, known = frame.intrinsics, frame.points
+        rays = (known[:, :2] - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
+        local = np.column_stack([rays[:, 0], -rays[:, 1], -np.ones(len(rays))]) * known[:, 2:]
+        found = local @ frame.pose[:3, :3].T + frame.pose[:3, 3]
+        gap = np.linalg.norm(found[:, None] - places[None], axis=2).min(axis=1)
+        assert gap.max(initial=0) < 1e-9
+        total += len(known)
+    # As many as there are before the cameras and inside the pictures.
+    eyes = [np.column_stack([places, np.ones(60)]) @ np.linalg.inv(f.pose).T @ FLIP
+            for f in capture.frames]  # fmt: skip
+    wanted = 0
+    for frame, eye in zip(capture.frames, eyes, strict=True):
+        ahead = eye[eye[:, 2] > 0]
+        at = ahead[:, :2] / ahead[:, 2:3] * (frame.intrinsics.fx, frame.intrinsics.fy)
+        at += frame.intrinsics.cx, frame.intrinsics.cy
+        wanted += int(((at > -0.5) & (at < (WIDTH - 0.5, HEIGHT - 0.5))).all(axis=1).sum())
+    assert total == wanted > 40
+
+
+def test_points_that_few_images_show_or_that_fit_badly_are_left_out(tmp_path, form):
+    numbers = [entry[0] for entry in entries(poses())]
+    errors = np.where(np.arange(60) % 2, 0.5, 5.0)
+    shown = [numbers if i % 4 == 1 else numbers[:2] for i in range(60)]
+    write_points(write(tmp_path / "few", form), form, errors=errors, shown=shown)
+    write_points(write(tmp_path / "all", form), form)
+    few, every = (load_capture(tmp_path / name) for name in ("few", "all"))
+    for a, b in zip(few.frames, every.frames, strict=True):
+        assert {tuple(row) for row in a.points} <= {tuple(row) for row in b.points}
+    assert (
+        0 < sum(len(f.points) for f in few.frames) < 0.5 * sum(len(f.points) for f in every.frames)
+    )
+
+
+def test_points_are_scaled_with_the_capture(tmp_path, form):
+    write_points(write(tmp_path, form), form)
+    capture = load_capture(tmp_path)
+    for one, two in zip(capture.frames, rescale(capture, 0.25).frames, strict=True):
+        assert_allclose(two.points, one.points * (1, 1, 0.25))
+
+
+def test_a_model_without_points_knows_none(tmp_path, form):
+    write(tmp_path, form)
+    assert all(frame.points is None for frame in load_capture(tmp_path).frames)
+
+
+def test_broken_points_are_named(tmp_path, form):
+    model = write(tmp_path, form)
+    write_points(model, form)
+    file = model / f"points3D.{form}"
+    file.write_bytes(file.read_bytes()[:-20] if form == "bin" else b"1 2 3\n")
+    with pytest.raises(CaptureError, match="points3D"):
+        load_capture(tmp_path)

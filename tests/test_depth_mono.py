@@ -12,7 +12,7 @@ from piavas.errors import CheckpointError, GeometryError, MissingDependencyError
 from piavas.geometry import reconstruct
 from piavas.geometry.compare import point_to_mesh, sample_surface
 from piavas.geometry.depth import DepthMap
-from piavas.geometry.depth.anchors import anchor_depth
+from piavas.geometry.depth.anchors import Points, Together, anchor_depth
 from piavas.geometry.depth.mono import Mono
 from piavas.geometry.depth.source import Sensor
 from piavas.geometry.depth.stereo import Stereo
@@ -97,6 +97,10 @@ class Told(Mono):
         self.queue.extend(wrong(np.nan_to_num(f.depth(), nan=3.0), i) for i, f in
                           enumerate(capture.frames))  # fmt: skip
         return super().depths(capture)
+
+    def depths_of(self, capture):
+        object.__setattr__(self, "queue", [])
+        return self.depths(capture)
 
     def predict(self, image):
         return self.queue.pop(0)
@@ -221,3 +225,97 @@ def test_every_image_in_contradiction_is_an_error(visit):
 
     with pytest.raises(GeometryError, match="contradicts"):
         list(Noise(None, None, Sensor()).depths(visit))
+
+
+# --- points of a sparse model, and what is told of the images
+
+
+def with_points(capture, share=0.005):
+    """`capture` whose frames, but for every third, know single points instead of depth."""
+    chance = np.random.default_rng(0)
+    frames = []
+    for i, frame in enumerate(capture.frames):
+        depth = frame.depth()
+        v, u = np.nonzero(np.isfinite(depth) & (chance.random(depth.shape) < share))
+        points = np.column_stack([u, v, depth[v, u]]).astype(float) if i % 3 else None
+        frames.append(replace(frame, points=points))
+    return replace(capture, frames=tuple(frames))
+
+
+def test_points_of_a_sparse_model_anchor_a_network(visit):
+    source = Told(None, None, Points())
+    object.__setattr__(source, "queue", [])
+    found = list(source.depths(with_points(visit)))
+    assert len(found) == 24
+    gaps = [relative(m.depth, m.frame.depth()) for i, m in enumerate(found) if i % 3]
+    plain = [relative(wrong(np.nan_to_num(f.depth(), nan=3.0), i), f.depth())
+             for i, f in enumerate(visit.frames) if i % 3]  # fmt: skip
+    # Under a hundred points tell the scale of an image, and not the slow errors over it.
+    assert max(gaps) < 0.03 and np.mean(gaps) < 0.5 * np.mean(plain)
+    told = source.report
+    assert (told["images"], told["anchored"]) == (24, 16) and not told["left_out"]
+    assert set(told["as_told"]) == {f"{i:03d}.png" for i in range(0, 24, 3)}
+    assert 0.8 < told["factor"][0] < told["factor"][1] < told["factor"][2] < 1.25
+
+
+def test_of_two_points_on_a_pixel_the_nearer_is_known(visit):
+    points = np.array([[3.2, 4.1, 5.0], [2.9, 3.8, 2.0], [10.0, 0.0, 1.0]])
+    frame = replace(visit.frames[0], points=points)
+    (found,) = Points().depths(replace(visit, frames=(frame,)))
+    assert found.depth[4, 3] == 2 and found.depth[0, 10] == 1
+    assert np.isfinite(found.depth).sum() == 2
+
+
+def test_sources_together_know_what_each_knows(visit):
+    some = with_points(visit)
+    alone = {m.frame.image_path: m.depth for m in Sparse().depths(some)}
+    points = {m.frame.image_path: m.depth for m in Points().depths(some)}
+    for found in Together((Points(), Sparse())).depths(some):
+        a, b = points[found.frame.image_path], alone[found.frame.image_path]
+        np.testing.assert_array_equal(found.depth, np.where(np.isfinite(a), a, b))
+
+
+class Fails:
+    name = "fails"
+
+    def depths(self, capture):
+        raise GeometryError("has no two images of one thing")
+        yield
+
+
+def test_where_stereo_fails_the_points_are_enough(visit):
+    assert len(list(Together((Points(), Fails())).depths(with_points(visit)))) == 16
+    with pytest.raises(GeometryError, match="no two images"):
+        list(Together((Points(), Fails())).depths(visit))
+    with pytest.raises(GeometryError, match="no two images"):
+        list(Told(None, None, Together((Points(), Fails()))).depths_of(visit))
+
+
+def test_the_report_and_the_verb_say_what_became_of_each_image(
+    visit, tmp_path, monkeypatch, capsys
+):
+    from piavas.cli import main
+
+    class Odd(Told):
+        def depths(self, capture):
+            yield from super().depths(capture)
+
+        def predict(self, image):
+            depth = self.queue.pop(0)
+            if len(self.queue) != 19:
+                return depth
+            return np.random.default_rng(0).uniform(0.1, 30, depth.shape).astype(np.float32)
+
+    source = Odd(None, None, Sparse())
+    object.__setattr__(source, "queue", [])
+    monkeypatch.setattr(Mono, "load", lambda *_, **__: source)
+    out = tmp_path / "mesh.ply"
+    words = ["reconstruct", str(visit.root), "--out", str(out), "--depth", "mono"]
+    assert not main([*words, "--voxel", "0.1"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "depth: 15 of 24 images anchored, 8 taken as the network tells them, 1 left out" in said
+    assert "004.png: left out: contradicts the" in said and "000.png: as told: nothing" in said
+    from piavas.geometry import load_mesh
+
+    told = load_mesh(out).report["depth_report"]
+    assert told["anchored"] == 15 and set(told["left_out"]) == {"004.png"}

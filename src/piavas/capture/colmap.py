@@ -2,7 +2,8 @@
 
 The model lies in the folder itself, in `sparse/` or in `sparse/0/`; the pictures in `images/` in
 the folder or above the model. Read: SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, RADIAL, OPENCV, and
-FULL_OPENCV without k4 to k6. Sparse points are not read.
+FULL_OPENCV without k4 to k6. Sparse points (`points3D`, which may be absent) become what is known
+of the depth of each image that shows them, `Frame.points`.
 
 COLMAP stores world-to-camera quaternions, w first, with OpenCV axes, and puts the centre of the
 first pixel at (0.5, 0.5); poses come out camera-to-world with OpenGL axes, principal points half a
@@ -12,15 +13,16 @@ estimated by `piavas.capture.gravity`.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from piavas.capture.colmap_files import Bytes, Sparse, broken, lines, read_points
 from piavas.capture.gravity import OPENCV_TO_OPENGL, align_to_gravity
 from piavas.capture.images import check_header
 from piavas.capture.types import Capture, Frame, Intrinsics
@@ -47,11 +49,11 @@ MODELS = (".", "sparse/0", "sparse")
 IMAGES = "images"
 POINT = 24
 """Bytes of a feature in `images.bin`."""
-LONGEST_NAME = 4096
 
 
 @dataclass(frozen=True)
 class _Image:
+    number: int
     name: str
     camera: int
     quaternion: tuple[float, ...]
@@ -85,7 +87,9 @@ class ColmapReader:
             raise CaptureError("holds no images", file=file, mend="register some images first")
         images = sorted(images, key=lambda image: image.name)
         pictures = _picture_folder(folder, model, images[0].name)
-        frames = tuple(_frame(image, cameras, pictures, file) for image in images)
+        points = model / f"points3D{suffix}"
+        sparse = read_points(points) if points.is_file() else None
+        frames = tuple(_frame(image, cameras, pictures, file, sparse) for image in images)
         return align_to_gravity(Capture(folder, self.name, frames, np.eye(4), metric=False))
 
 
@@ -123,7 +127,13 @@ def _picture_folder(folder: Path, model: Path, name: str) -> Path:
     return next((path for path in found if (path / name).is_file()), found[0])
 
 
-def _frame(image: _Image, cameras: Mapping[int, Intrinsics], pictures: Path, file: Path) -> Frame:
+def _frame(
+    image: _Image,
+    cameras: Mapping[int, Intrinsics],
+    pictures: Path,
+    file: Path,
+    sparse: Sparse | None,
+) -> Frame:
     where = f"image {image.name!r}"
     if image.camera not in cameras:
         raise CaptureError(
@@ -139,7 +149,20 @@ def _frame(image: _Image, cameras: Mapping[int, Intrinsics], pictures: Path, fil
         )
     camera = cameras[image.camera]
     check_header(path, camera, "colour")
-    return Frame(path, camera, _pose(image, file, where))
+    pose = _pose(image, file, where)
+    if sparse is None:
+        return Frame(path, camera, pose)
+    shown = sparse.seen.get(image.number, np.empty(0, np.int64))
+    return Frame(path, camera, pose, points=_onto(sparse.places[shown], pose, camera))
+
+
+def _onto(places: NDArray[np.float64], pose: NDArray[np.float64], camera: Intrinsics) -> Any:
+    """Column, row and z-depth `[n, 3]` of world `places` before the pinhole of `camera`."""
+    local = (places - pose[:3, 3]) @ pose[:3, :3] @ OPENCV_TO_OPENGL
+    local = local[local[:, 2] > 0]
+    at = local[:, :2] / local[:, 2:] * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+    inside = ((at > -0.5) & (at < np.array([camera.width, camera.height]) - 0.5)).all(axis=1)
+    return np.column_stack([at, local[:, 2]])[inside]
 
 
 def _pose(image: _Image, file: Path, where: str) -> NDArray[np.float64]:
@@ -208,51 +231,8 @@ def _name(model: str | int, file: Path, where: str) -> str:
 # --- binary
 
 
-class _Bytes:
-    """A file taken piece by piece, little-endian."""
-
-    def __init__(self, file: Path) -> None:
-        self.file, self.data, self.at = file, file.read_bytes(), 0
-
-    def take(self, form: str, field: str) -> tuple[int | float, ...]:
-        """The next values of `form`."""
-        size = struct.calcsize("<" + form)
-        self.skip(size, field)
-        return struct.unpack_from("<" + form, self.data, self.at - size)
-
-    def skip(self, size: int, field: str) -> None:
-        """Pass over `size` bytes, which must be there."""
-        if self.at + size > len(self.data):
-            raise CaptureError(
-                f"is truncated at byte {len(self.data)}",
-                file=self.file,
-                field=field,
-                mend="export the model anew",
-            )
-        self.at += size
-
-    def text(self, field: str) -> str:
-        """The next string, ended by a zero byte."""
-        end = self.data.find(b"\0", self.at, self.at + LONGEST_NAME)
-        size = (end if end >= 0 else len(self.data)) + 1 - self.at
-        self.skip(size, field)
-        try:
-            return self.data[self.at - size : self.at - 1].decode()
-        except UnicodeDecodeError:
-            raise CaptureError(
-                "is no UTF-8", file=self.file, field=field, mend="export the model anew"
-            ) from None
-
-    def end(self) -> None:
-        """Raise unless all was taken."""
-        if self.at != len(self.data):
-            raise CaptureError(
-                f"goes on after byte {self.at}", file=self.file, mend="export the model anew"
-            )
-
-
 def _binary_cameras(file: Path) -> dict[int, Intrinsics]:
-    data, cameras = _Bytes(file), {}
+    data, cameras = Bytes(file), {}
     (count,) = data.take("Q", "number of cameras")
     for at in range(int(count)):
         where = f"cameras[{at}]"
@@ -265,15 +245,16 @@ def _binary_cameras(file: Path) -> dict[int, Intrinsics]:
 
 
 def _binary_images(file: Path) -> list[_Image]:
-    data, images = _Bytes(file), []
+    data, images = Bytes(file), []
     (count,) = data.take("Q", "number of images")
     for at in range(int(count)):
         where = f"images[{at}]"
-        _, *values, camera = data.take("i7di", where)
+        number, *values, camera = data.take("i7di", where)
         name = data.text(f"{where} NAME")
         (points,) = data.take("Q", f"{where} number of points")
         data.skip(POINT * int(points), f"{where} POINTS2D")
-        images.append(_Image(name, int(camera), tuple(values[:4]), tuple(values[4:])))
+        pose = tuple(values[:4]), tuple(values[4:])
+        images.append(_Image(int(number), name, int(camera), *pose))
     data.end()
     return images
 
@@ -281,22 +262,9 @@ def _binary_images(file: Path) -> list[_Image]:
 # --- text
 
 
-def _lines(file: Path) -> list[tuple[int, str]]:
-    """Lines with their numbers from 1, without comments; blank ones stay."""
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise CaptureError("is no text", file=file, mend="export the model as text") from None
-    return [(n, line.strip()) for n, line in enumerate(lines, 1) if not line.startswith("#")]
-
-
-def _broken(file: Path, where: str, form: str) -> CaptureError:
-    return CaptureError(f"is no {form}", file=file, field=where, mend="export the model anew")
-
-
 def _text_cameras(file: Path) -> dict[int, Intrinsics]:
     cameras = {}
-    for number, line in _lines(file):
+    for number, line in lines(file):
         if not line:
             continue
         where = f"line {number}"
@@ -304,25 +272,25 @@ def _text_cameras(file: Path) -> dict[int, Intrinsics]:
             key, model, width, height, *values = line.split()
             numbers = int(key), int(width), int(height), tuple(map(float, values))
         except ValueError:
-            raise _broken(file, where, "CAMERA_ID MODEL WIDTH HEIGHT PARAMS[]") from None
+            raise broken(file, where, "CAMERA_ID MODEL WIDTH HEIGHT PARAMS[]") from None
         cameras[numbers[0]] = _camera(model, *numbers[1:], file, where)
     return cameras
 
 
 def _text_images(file: Path) -> list[_Image]:
-    images, lines = [], iter(_lines(file))
-    for number, line in lines:
+    images, rest = [], iter(lines(file))
+    for number, line in rest:
         if not line:
             continue
         where = f"line {number}"
         try:
-            _, *values, camera, name = line.split(maxsplit=9)
+            key, *values, camera, name = line.split(maxsplit=9)
             pose = tuple(map(float, values))
-            images.append(_Image(name, int(camera), pose[:4], pose[4:7]))
+            images.append(_Image(int(key), name, int(camera), pose[:4], pose[4:7]))
         except ValueError:
-            raise _broken(file, where, "IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME") from None
+            raise broken(file, where, "IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME") from None
         # The second line of an image holds its features, three words each, and may be blank.
-        points = next(lines, (0, None))[1]
+        points = next(rest, (0, None))[1]
         if points is None or len(points.split()) % 3:
-            raise _broken(file, f"line {number + 1}", "POINTS2D[] as (X, Y, POINT3D_ID)")
+            raise broken(file, f"line {number + 1}", "POINTS2D[] as (X, Y, POINT3D_ID)")
     return images

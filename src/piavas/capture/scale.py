@@ -26,7 +26,12 @@ def rescale(capture: Capture, metres: float) -> Capture:
             f"{metres!r} m is no scale", field="metres", mend="give a positive number"
         )
     frames = tuple(
-        replace(f, pose=_scaled(f.pose, metres), depth_scale=f.depth_scale * metres)
+        replace(
+            f,
+            pose=_scaled(f.pose, metres),
+            depth_scale=f.depth_scale * metres,
+            points=None if f.points is None else f.points * (1.0, 1.0, metres),
+        )
         for f in capture.frames
     )
     recordings = tuple(

@@ -51,6 +51,8 @@ class Frame:
             `image()` resamples the colour onto `intrinsics`.
         confidence_path: 8-bit image of how far each depth is to be trusted, or None.
         confidence_least: its value from which depth is believed.
+        points: `[n, 3]` column, row (pixels of `intrinsics`) and z-depth of single points that are
+            known, such as those of a sparse model; None where there are none.
     """
 
     image_path: Path
@@ -64,6 +66,7 @@ class Frame:
     image_intrinsics: Intrinsics | None = None
     confidence_path: Path | None = None
     confidence_least: int = 1
+    points: NDArray[np.float64] | None = None
 
     def image(self) -> NDArray[np.uint8]:
         """Colour `[height, width, 3]` RGB, undistorted."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
+from rich.console import Console
 
 from piavas.cli.tell import tell
 from piavas.errors import GeometryError
@@ -15,6 +17,8 @@ from piavas.files import check_target
 if TYPE_CHECKING:
     from piavas.capture import Capture
     from piavas.geometry.depth import DepthSource
+
+console = Console()
 
 
 def twin(
@@ -65,7 +69,8 @@ def reconstruct(
         capture: folder in any supported layout, or a scan: GLB, OBJ, PLY or STL.
         out: mesh file to write, e.g. room/mesh.ply.
         depth: "sensor" takes the capture's depth images, "stereo" matches its colour images,
-            "mono" asks a network of each image and scales it to what stereo knows.
+            "mono" asks a network of each image and scales it to what stereo and the points of a
+            sparse model know.
         model: mono: folder, or name on the hub, of a metric depth model of transformers.
         metres: that one unit of the capture's lengths is, where they are only up to scale.
         voxel: metres.
@@ -98,6 +103,8 @@ def reconstruct(
     mesh = run(found, depth=source, voxel=voxel, triangles=triangles)
     mesh = replace(mesh, report={**mesh.report, **extra})
     save_mesh(mesh, out)
+    for line in () if json else _fates(mesh.report):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     tell({"wrote": str(out), **mesh.report}, json)
 
 
@@ -107,10 +114,24 @@ def _depth_source(name: str, model: str | None) -> str | DepthSource:
         return name
     if name != "mono":
         raise GeometryError("belongs to --depth mono", field="--model", mend="leave it out")
-    from piavas.geometry.depth.mono import Mono
-    from piavas.geometry.depth.stereo import Stereo
+    from piavas.geometry.depth.mono import Mono, known_depth
 
-    return Mono.load(model, anchor=Stereo())
+    return Mono.load(model, anchor=known_depth())
+
+
+def _fates(report: Mapping[str, Any]) -> list[str]:
+    """Lines that say what became of the images that a network told the depth of."""
+    told = report.get("depth_report")
+    if not told:
+        return []
+    as_told, left_out = told["as_told"], told["left_out"]
+    lines = [
+        f"depth: {told['anchored']} of {told['images']} images anchored, {len(as_told)} taken as "
+        f"the network tells them, {len(left_out)} left out"
+    ]
+    for kind, images in (("as told", as_told), ("left out", left_out)):
+        lines += [f"{name}: {kind}: {why}" for name, why in images.items()]
+    return lines
 
 
 def _scan(path: Path, metres: float | None, up: str | None) -> tuple[Capture, DepthSource, object]:

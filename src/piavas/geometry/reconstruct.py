@@ -58,9 +58,9 @@ def reconstruct(
         seed: of the rays that look for leaks.
 
     Returns:
-        the mesh; `report` holds depth source, frames, voxel, triangles, area by origin in m²,
-        volume in m³, leak (share of rays from the cameras that escape), planes, ceilings, yaw,
-        seconds by step.
+        the mesh; `report` holds depth source and what it reports, frames, voxel, triangles, area
+        by origin in m², volume in m³, leak (share of rays from the cameras that escape), planes,
+        ceilings, yaw, seconds by step.
 
     Raises:
         GeometryError: no depth, too few frames, no closed air, lengths that are no metres, or
@@ -113,4 +113,7 @@ def reconstruct(
             "ceiling_seen": shell.seen_ceiling,
             "yaw_degrees": round(float(np.degrees(box.yaw)), 3),
         }
+    told = getattr(source, "report", None)
+    if told:
+        report["depth_report"] = dict(told)
     return Mesh(world, faces, origin, {**report, "seconds": dict(clock)})

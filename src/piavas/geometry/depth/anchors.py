@@ -7,10 +7,16 @@ model knows the depth.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from piavas.capture import Capture
+from piavas.capture.types import Frame
+from piavas.errors import GeometryError
+from piavas.geometry.depth.source import DepthMap, DepthSource
 
 F32 = NDArray[np.float32]
 
@@ -94,3 +100,102 @@ def _fit(basis: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.
         found = np.asarray(np.linalg.lstsq(scaled, wanted * weight, rcond=None)[0], np.float64)
         weight = 1 / np.sqrt(np.abs(wanted - basis @ found) + 1e-3)
     return found
+
+
+class Points:
+    """Depth of the single points that frames know, as those of a sparse model."""
+
+    name = "points"
+
+    def depths(self, capture: Capture) -> Iterator[DepthMap]:
+        """See `DepthSource`; frames without points are left out."""
+        for frame in capture.frames:
+            if frame.points is not None and len(frame.points):
+                yield DepthMap(frame, _drawn(frame, frame.points))
+
+
+def _drawn(frame: Frame, points: NDArray[np.float64]) -> F32:
+    """`[h, w]`, NaN between the points; of two on one pixel the nearer."""
+    known = np.full((frame.intrinsics.height, frame.intrinsics.width), np.nan, np.float32)
+    far_first = points[np.argsort(-points[:, 2])]
+    at = np.round(far_first[:, :2]).astype(int)
+    known[at[:, 1], at[:, 0]] = far_first[:, 2]
+    return known
+
+
+@dataclass(frozen=True)
+class Together:
+    """What several sources know, in one: where two know a pixel, the first is taken.
+
+    Args:
+        sources: the surest first.
+    """
+
+    sources: tuple[DepthSource, ...]
+    name: str = "together"
+
+    def depths(self, capture: Capture) -> Iterator[DepthMap]:
+        """See `DepthSource`; maps have the size of the frames' intrinsics.
+
+        Raises:
+            GeometryError: one source fails, and no other knows anything.
+        """
+        streams = [Stream(source, capture) for source in self.sources]
+        some = False
+        for frame in capture.frames:
+            found = [m for stream in streams if (m := stream.of(frame)) is not None]
+            if not found:
+                continue
+            some = True
+            shape = (frame.intrinsics.height, frame.intrinsics.width)
+            known = np.full(shape, np.nan, np.float32)
+            for one in found:
+                placed = onto(one.depth, shape)
+                known = np.where(np.isfinite(known) & (known > 0), known, placed)
+            yield DepthMap(frame, known)
+        for stream in streams:
+            if stream.failed is not None and not some:
+                raise stream.failed
+
+
+class Stream:
+    """The maps of a source beside the frames of its capture, in their order.
+
+    Args:
+        source: may leave frames out, and thin their images.
+        capture: that it looks at.
+    """
+
+    def __init__(self, source: DepthSource, capture: Capture) -> None:
+        self.failed: GeometryError | None = None
+        self._maps = source.depths(capture)
+        self._coming: DepthMap | None = None
+        self._ahead()
+
+    def of(self, frame: Frame) -> DepthMap | None:
+        """What the source says of `frame`; frames are asked in their order, each once."""
+        found = self._coming
+        # Sources may thin their images: the frame is another then, of the same picture.
+        if found is None or found.frame.image_path != frame.image_path:
+            return None
+        self._ahead()
+        return found
+
+    def _ahead(self) -> None:
+        try:
+            self._coming = next(self._maps, None)
+        except GeometryError as problem:
+            self._coming, self.failed = None, problem
+
+
+def onto(known: F32, shape: tuple[int, ...]) -> F32:
+    """`known` of a thinned image at the pixels of the whole one `shape`, NaN between them."""
+    if known.shape == shape:
+        return known
+    placed = np.full(shape, np.nan, np.float32)
+    rows, columns = (
+        ((np.arange(n) + 0.5) * whole / n).astype(int)
+        for n, whole in zip(known.shape, shape, strict=True)
+    )
+    placed[np.ix_(rows, columns)] = known
+    return placed

@@ -78,10 +78,9 @@ def make_depth_source(name: str) -> DepthSource:
 
         return Stereo()
     if name == "mono":
-        from piavas.geometry.depth.mono import Mono
-        from piavas.geometry.depth.stereo import Stereo
+        from piavas.geometry.depth.mono import Mono, known_depth
 
-        return Mono.load(anchor=Stereo())
+        return Mono.load(anchor=known_depth())
     raise GeometryError(
         f"{name!r} is no source of depth", field="depth", mend=f"choose of {', '.join(SOURCES)}"
     )
