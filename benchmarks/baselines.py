@@ -1,10 +1,10 @@
 """Learned baselines beside energy baselines and physics, on folders of clips.
 
-    python benchmarks/baselines.py CLIPS ... --scenes SCENE ... [--seconds 20] [--out FOLDER]
+    python benchmarks/baselines.py CLIPS ... --scenes SCENE ... [--steps 400] [--out FOLDER]
 
 Trains each on the clips of split "train" and evaluates those of "test", family avcloud, with the
 level of each recording's environment known to every method: one number, as stage 1 gets it. One
-JSON line a folder and method; rows that lie in --out are kept.
+JSON line a folder and method; rows of the same options that lie in --out are kept.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from piavas.audio import Audio
 from piavas.baselines import ENERGY_BASELINES, LEARNED_BASELINES, fit_energy, fit_learned
 from piavas.evaluate import evaluate
 from piavas.experiments.measure import levelled, predicted
+from piavas.experiments.methods import SLOW
 from piavas.materials import load_scene
 from piavas.refine import Clip, load_clips
 
@@ -40,11 +41,16 @@ def measure(
     }
 
 
+def _kept(path: Path, row: dict[str, Any]) -> bool:
+    """Whether a row of these options lies there."""
+    return path.is_file() and row.items() <= json.loads(path.read_text(encoding="utf-8")).items()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--scenes", nargs="+", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--steps", type=int, default=400, help="of the quick ones; see SLOW")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
@@ -57,7 +63,11 @@ def main() -> None:
         for kind in ("physics", *ENERGY_BASELINES, *LEARNED_BASELINES):
             name = f"{folder.parent.name}-{folder.name}-{kind}.json"
             path = None if args.out is None else args.out / name
-            if path is not None and path.is_file():
+            row = {"clips": f"{folder.parent.name}/{folder.name}", "method": kind}
+            if kind in LEARNED_BASELINES:
+                steps = max(1, round(args.steps * SLOW.get(kind, 1.0)))
+                row |= {"steps": steps, "width": args.width, "seed": args.seed}
+            if path is not None and _kept(path, row):
                 print(path.read_text().strip(), flush=True)
                 continue
             started = time.process_time()
@@ -69,10 +79,9 @@ def main() -> None:
                 predict = lambda clip, simple=simple: simple(clip.x_tx)  # noqa: E731
             else:
                 predict = fit_learned(
-                    kind, learn, scene=room, seconds=args.seconds, width=args.width, seed=args.seed
+                    kind, learn, scene=room, steps=steps, width=args.width, seed=args.seed
                 )
             spent = round(time.process_time() - started, 1)
-            row = {"clips": f"{folder.parent.name}/{folder.name}", "method": kind}
             row |= {"trained_cpu_s": spent, **measure(predict, tests, args.seed)}
             print(json.dumps(row), flush=True)
             if path is not None:

@@ -11,7 +11,15 @@ from piavas.evaluate.table import span
 from piavas.experiments.bench import Bench
 from piavas.experiments.data import ROOM
 from piavas.experiments.measure import FAMILIES, LEVELLED, PHYSICS, table_path
-from piavas.experiments.methods import BASED, VARIANTS, energy_kinds, learned_kinds
+from piavas.experiments.methods import (
+    BASED,
+    SLOW,
+    VARIANTS,
+    energy_kinds,
+    learned_kinds,
+    learned_steps,
+)
+from piavas.experiments.recipe import Recipe
 from piavas.experiments.responses import VARIANTS as RESPONSES
 from piavas.files import atomic, read_json
 
@@ -57,13 +65,18 @@ def _head(bench: Bench) -> list[str]:
         f"{films.videos} videos of {films.seconds} s, 1 s a clip; {room.speakers} loudspeakers at "
         f"{room.microphones} microphones each; recordings from {waves}. Stage 1 traces "
         f"{recipe.rays:,} rays; a refiner takes {recipe.steps:,} steps of the preset `spectral` "
-        f"for each environment and protocol, a learned baseline {recipe.baseline_seconds:g} s. "
+        f"for each environment and protocol, a learned baseline {recipe.baseline_steps:,} "
+        f"({_slow(recipe)}). "
         f"Seeds {films.seed} (data), {recipe.seed} (training). Commit `{facts.get('commit')}`, "
         f"{facts.get('sample_rate')} Hz, head of stage 1 SHA-256 "
         f"`{str(facts.get('hrtf_hash'))[:12]}`; trim: {facts.get('trim')}; filter: "
         f"{facts.get('filter')}; intervals: {facts.get('interval')}.",
         "",
     ]
+
+
+def _slow(recipe: Recipe) -> str:
+    return ", ".join(f"{kind} {learned_steps(recipe, kind):,}" for kind in SLOW)
 
 
 def _any_meta(bench: Bench) -> dict[str, Any]:

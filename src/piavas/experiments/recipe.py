@@ -26,7 +26,7 @@ class Recipe:
         steps: of the refiner's training, for each environment and protocol.
         wave_steps: of the small wave core, for one environment.
         paper_steps: of the paper's configuration, which are only timed.
-        baseline_seconds: of training for each learned baseline, environment and protocol.
+        baseline_steps: of each learned baseline's training, likewise; see `methods.SLOW`.
         ablated: the environment of the ablations.
         ablation_steps: of every refiner trained there.
         shares: of the training items in the few-shot variants.
@@ -46,7 +46,7 @@ class Recipe:
     steps: int = 1_500
     wave_steps: int = 100
     paper_steps: int = 2
-    baseline_seconds: float = 60.0
+    baseline_steps: int = 1_500
     ablated: str = "apartment"
     ablation_steps: int = 600
     shares: tuple[float, ...] = (0.3, 0.1, 0.01, 0.001)
@@ -76,7 +76,7 @@ TINY = Recipe(
     steps=3,
     wave_steps=1,
     paper_steps=0,
-    baseline_seconds=0.5,
+    baseline_steps=2,
     ablated="office",
     ablation_steps=2,
     shares=(0.5,),
@@ -91,16 +91,14 @@ SMALL = Recipe(
     rays=4_000,
     steps=400,
     wave_steps=30,
-    baseline_seconds=20.0,
+    baseline_steps=400,
     ablation_steps=150,
     shares=(0.3, 0.1, 0.01),
     peer_rays=300,
     pieces=12,
     pictures=24,
 )
-MAIN = Recipe(
-    "main", rays=4_000, steps=400, baseline_seconds=20.0, protocols=("rwavs-gen",), parts=()
-)
+MAIN = Recipe("main", rays=4_000, steps=400, baseline_steps=400, protocols=("rwavs-gen",), parts=())
 """The whole set, with the budgets of the small one and no more than the main table."""
 SIZES: dict[str, Recipe] = {
     recipe.name: recipe for recipe in (TINY, SMALL, MAIN, Recipe("default"))
