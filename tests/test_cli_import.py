@@ -69,12 +69,15 @@ def test_environments_become_captures_and_captures_clips(copy, tmp_path, capsys)
     save_scene(room, tmp_path / "room")
     args = ["import", "capture", facts["captures"]["office"], "--scene", str(tmp_path / "room")]
     args += ["--out", str(tmp_path / "clips"), "--hrtf", "rigid-sphere", "--rays", "50"]
+    args += ["--images", "panorama", "--acoustics"]
     assert main([*args, "--duration", "0.05", "--specular-order", "1"]) == 0
     clips = load_clips(tmp_path / "clips")
     counts = {split: len(clips.of(split)) for split in ("train", "test", "val")}
     # The last clip about second 11 of 12 fits too; seven of video 2 are left out.
     assert counts == {"train": 3, "test": 10, "val": 0}
     assert {clip.environment for clip in clips.of("train")} == {"office-2"}
+    assert clips[0].images.shape == (2, 96) and clips[0].acoustics.shape == (14,)
+    assert np.ptp([clip.images for clip in clips], axis=0).max() > 0.1
 
 
 def test_broken_videos_are_skipped_only_when_asked(copy, tmp_path, capsys):

@@ -62,6 +62,8 @@ def refine_clip(refiner: Refiner, clip: Clip, *, solver: str = "euler", steps: i
         steps=steps,
         sample_rate=clip.sample_rate,
         balance=clip.balance,
+        images=clip.images,
+        acoustics=clip.acoustics,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -11,6 +11,11 @@ from rich.console import Console
 from piavas.cli.physics import DEFAULT, Physics, PhysicsOptions, make_simulator
 from piavas.cli.tell import group, tell
 from piavas.errors import PiavasError, about
+
+if TYPE_CHECKING:
+    from piavas.capture import Capture
+    from piavas.refine.views import Extractor
+    from piavas.scene import Scene
 
 AT_RWAVS_RATE = Physics(sample_rate=22_050)
 
@@ -24,6 +29,8 @@ def capture(
     clip_seconds: float = 1.0,
     window: Literal["centred", "past"] = "centred",
     draws: int = 1,
+    images: str | None = None,
+    acoustics: bool = False,
     json: bool = False,
     physics: PhysicsOptions = AT_RWAVS_RATE,
 ) -> None:
@@ -38,6 +45,11 @@ def capture(
             as AV-Cloud.
         draws: simulations that tell which level difference of the ears to expect, see
             `piavas train --balance`; 1 for none.
+        images: what is seen from head and source, for `piavas train --images`: "panorama" for the
+            scene itself, or a model that sees (CLIP, SigLIP, DINOv2), of the hub or a folder, for
+            the nearest photographs.
+        acoustics: note reverberation times and levels of each response, for
+            `piavas train --acoustics`.
         json: print JSON for scripts.
         physics: how sound is simulated.
     """
@@ -53,11 +65,26 @@ def capture(
         "clip_seconds": clip_seconds,
         "window": window,
         "draws": draws,
+        "acoustics": acoustics,
     }
     with about(scene):
+        how["images"] = _extractor(images, visit, room)
         clips = list(pair(visit, room, simulator, **how))
     save_clips(out, clips)
     tell({"wrote": str(out), "clips": len(clips)}, json)
+
+
+def _extractor(images: str | None, visit: Capture, room: Scene) -> Extractor | None:
+    """What `--images` names."""
+    if images is None:
+        return None
+    if images == "panorama":
+        from piavas.refine.views import Panorama
+
+        return Panorama(room)
+    from piavas.refine.pictures import Photographs
+
+    return Photographs.load(visit, images)
 
 
 def photos(

@@ -58,7 +58,7 @@ def train(
     from piavas.refine.estimate import estimate_training
 
     found = load_clips(clips, skip_broken=skip_broken)
-    config, network = make_configs(preset, training, found.sample_rate)
+    config, network = make_configs(preset, training, found.sample_rate, found)
     how: dict[str, Any] = {"model": network, "device": check_device(device)}
     with about(clips):
         if dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ import tyro
 from piavas.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from piavas.refine import RefinerConfig, TrainConfig
+    from piavas.refine import Clip, RefinerConfig, TrainConfig
 
 Device = Literal["cpu", "cuda"]
 Preset = Literal["paper", "small", "spectral"]
@@ -86,6 +87,10 @@ class Training:
     """"wave" on samples as the paper's, "spectral" on band energies."""
     bands: int | None = None
     """Of the spectral network."""
+    images: bool = False
+    """Let the network see what the clips know of images (`piavas import capture --images`)."""
+    acoustics: bool = False
+    """Let it know the clips' reverberation times and levels (`import capture --acoustics`)."""
 
 
 AS_PRESET = Training()
@@ -94,7 +99,7 @@ TrainingOptions = Annotated[Training, tyro.conf.arg(name="")]
 
 
 def make_configs(
-    preset: Preset, options: Training, sample_rate: int
+    preset: Preset, options: Training, sample_rate: int, clips: Sequence[Clip] | None = None
 ) -> tuple[TrainConfig, RefinerConfig]:
     """The preset with what was given put over it.
 
@@ -103,8 +108,14 @@ def make_configs(
             on band energies, both with training for minutes on a CPU.
         options: what was given.
         sample_rate: of the clips, hertz.
+        clips: that say how many features of images and numbers of the room there are, where
+            these are asked for.
+
+    Raises:
+        DataError: the clips know nothing of the kind.
     """
     from piavas.refine import RefinerConfig, TrainConfig
+    from piavas.refine.features import with_known
 
     training, network = TrainConfig(), RefinerConfig()
     if preset != "paper":
@@ -112,10 +123,11 @@ def make_configs(
         training = TrainConfig.quick(max_seconds=None if ends else SMALL_SECONDS)
         network = RefinerConfig.small() if preset == "small" else RefinerConfig.spectral()
     given = {name: value for name, value in vars(options).items() if value is not None}
-    return (
-        replace(training, **_of(TrainConfig, given)),
-        replace(network, sample_rate=sample_rate, **_of(RefinerConfig, given)),
-    )
+    known = {name: given.pop(name) for name in ("images", "acoustics")}
+    network = replace(network, sample_rate=sample_rate, **_of(RefinerConfig, given))
+    if any(known.values()):
+        network = with_known(network, clips or (), **known)
+    return replace(training, **_of(TrainConfig, given)), network
 
 
 def _of(config: Any, given: dict[str, Any]) -> dict[str, Any]:

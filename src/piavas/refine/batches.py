@@ -12,10 +12,11 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from piavas.refine.clips import Clip
-from piavas.refine.conditioning import place_features
+from piavas.refine.conditioning import condition
 from piavas.refine.model import power
 from piavas.refine.recipe import TrainConfig
 
@@ -28,7 +29,7 @@ class Batch:
         x_sim: `[batch, 2, time]`.
         x_rx: `[batch, 2, time]`.
         x_tx: `[batch, 1, time]`.
-        place: `[batch, features]`.
+        place: `[batch, features]` of `piavas.refine.conditioning.condition`.
     """
 
     x_sim: Tensor
@@ -58,8 +59,23 @@ class Draws:
 Part = TypeVar("Part", Batch, Draws)
 
 
-def make_batch(clips: Sequence[Clip], length: int, generator: np.random.Generator) -> Batch:
-    """Random stretches of `length` samples, scaled as `Refiner` scales; short clips are padded."""
+def make_batch(
+    clips: Sequence[Clip],
+    length: int,
+    generator: np.random.Generator,
+    counts: tuple[int, int] = (0, 0),
+) -> Batch:
+    """Random stretches of `length` samples, scaled as `Refiner` scales; short clips are padded.
+
+    Args:
+        clips: with recordings.
+        length: samples.
+        generator: of where stretches begin.
+        counts: of image features and numbers of the room that the network takes.
+
+    Raises:
+        DataError: a clip without them.
+    """
     columns: list[list[Tensor]] = [[], [], [], []]
     for clip in clips:
         assert clip.x_rx is not None  # `train` refuses clips without a recording
@@ -74,8 +90,15 @@ def make_batch(clips: Sequence[Clip], length: int, generator: np.random.Generato
         ):
             piece = torch.from_numpy(signal[:, start : start + length] / np.float32(level))
             column.append(torch.nn.functional.pad(piece, (0, length - piece.shape[1])))
-        columns[3].append(torch.from_numpy(place_features(clip.pose, clip.source)))
+        columns[3].append(torch.from_numpy(known_of(clip, counts)))
     return Batch(*(torch.stack(column) for column in columns))
+
+
+def known_of(clip: Clip, counts: tuple[int, int]) -> NDArray[np.float32]:
+    """What a network of `counts` knows of the place of a clip."""
+    return condition(
+        clip.pose, clip.source, clip.images, clip.acoustics, counts=counts, name=clip.name
+    )
 
 
 def draw(batch: Batch, config: TrainConfig, seed: int) -> Draws:

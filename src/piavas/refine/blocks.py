@@ -1,4 +1,4 @@
-"""What both networks are made of: gated convolutions, and the embedding of flow time."""
+"""What both networks are made of: gated convolutions, embeddings of time and of what is known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from piavas.refine.conditioning import FEATURES
 from piavas.refine.fused import KEEP, FusedBlock, run_block
+
+LEAST = 1e-5
+"""Spread of a feature, re 1 and its mean, below which it counts as the same everywhere."""
+FARTHEST = 3.0
+"""Spreads from the mean beyond which a feature says no more: there, nothing was learnt."""
 
 
 class GatedBlock(nn.Module):
@@ -80,6 +86,54 @@ def _fuses(x: Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
     )
+
+
+class Known(nn.Module):
+    """What images and numbers of the room add to the embedding; nothing before it has learnt.
+
+    Features are brought to zero mean and unit variance over the training clips. One that is the
+    same in all of them, as what a source that never moves sees, is left out: nothing can be learnt
+    of it, and elsewhere it would be far from all that was heard.
+
+    Args:
+        counts: of image features and of numbers of the room.
+        width: of the embedding.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, counts: tuple[int, int], width: int) -> None:
+        super().__init__()
+        self.counts = counts
+        self.register_buffer("mean", torch.zeros(sum(counts)))
+        self.register_buffer("scale", torch.ones(sum(counts)))
+        self.layers = nn.Sequential(
+            nn.Linear(sum(counts), width), nn.SiLU(), nn.Linear(width, width)
+        )
+        nn.init.zeros_(self.layers[2].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.layers[2].bias)  # type: ignore[arg-type]
+
+    def fit(self, conditions: Tensor) -> None:
+        """Take mean and scale of the conditions `[clip, features]` of the training clips."""
+        images, _ = self.counts
+        swapped = conditions.clone()
+        swapped[:, FEATURES : FEATURES + images] = conditions[:, FEATURES + images :][:, :images]
+        both = torch.cat([self._of(conditions), self._of(swapped)]).double()
+        spread, mean = both.std(dim=0, correction=0), both.mean(dim=0)
+        varies = spread > LEAST * (1 + mean.abs())
+        self.mean.copy_(mean)
+        self.scale.copy_(torch.where(varies, 1 / spread.clamp_min(1e-12), 0.0))
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """`[batch, features]` of `piavas.refine.conditioning.condition` to `[batch, width]`."""
+        given = (self._of(condition) - self.mean) * self.scale
+        return self.layers(given.clamp(-FARTHEST, FARTHEST))
+
+    def _of(self, condition: Tensor) -> Tensor:
+        images, _ = self.counts
+        seen, heard = FEATURES + images, FEATURES + 2 * images
+        return torch.cat([condition[:, FEATURES:seen], condition[:, heard:]], dim=1)
 
 
 class TimeEmbedding(nn.Module):

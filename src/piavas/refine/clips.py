@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from piavas.audio import check_audio, read_audio, write_audio
 from piavas.errors import AudioError, DataError, PiavasError
 from piavas.files import read_json, write_json
+from piavas.refine.features import check_features, load_features, save_features
 from piavas.scene import as_point, check_pose
 
 FORMAT = "piavas-clips-1"
@@ -38,10 +39,14 @@ class Clip:
         environment: what is grouped in evaluation, e.g. a recording or a room.
         balance: decibels by which physics expects the left ear to be louder than the right, of
             which x_sim shows one chance; None where it is not known.
+        images: `[2, features]` what images show at head and source, and what they show in the
+            mirror; None where it is not known (`piavas.refine.views`).
+        acoustics: `[numbers]` of the simulated response; likewise (`piavas.refine.room`).
+        seen: which images those are, for the record.
 
     Raises:
         AudioError: a signal of wrong shape, not finite, or of another length than the others.
-        DataError: another split.
+        DataError: another split, or features of wrong shape or not finite.
     """
 
     name: str
@@ -54,6 +59,9 @@ class Clip:
     split: str = "train"
     environment: str = ""
     balance: float | None = None
+    images: NDArray[np.float32] | None = None
+    acoustics: NDArray[np.float32] | None = None
+    seen: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for part in PARTS:
@@ -74,27 +82,34 @@ class Clip:
             raise DataError(
                 f"no split {self.split!r}", field=self.name, mend=f"choose of {', '.join(SPLITS)}"
             )
+        for kind, axes in (("images", 2), ("acoustics", 1)):
+            if (given := getattr(self, kind)) is not None:
+                checked = check_features(given, axes, f"{self.name}.{kind}")
+                object.__setattr__(self, kind, checked)
         object.__setattr__(self, "pose", check_pose(self.pose, f"{self.name}.pose"))
         object.__setattr__(self, "source", as_point(self.source, f"{self.name}.source"))
 
 
 def save_clips(folder: str | os.PathLike[str], clips: Iterable[Clip]) -> Path:
-    """Write float WAV files and, last, the index that makes them a set.
+    """Write float WAV files, features if there are any and, last, the index that makes them a set.
 
     Raises:
-        DataError: no clips, or two of one name.
+        DataError: no clips, two of one name, or features of some clips only.
     """
     folder, rows = Path(folder), []
+    features: dict[str, list[NDArray[np.float32] | None]] = {"images": [], "acoustics": []}
     for clip in clips:
+        for kind, column in features.items():
+            column.append(getattr(clip, kind))
         for part in PARTS:
             signal = getattr(clip, part)
             if signal is not None:
                 path = folder / clip.name / f"{part}.wav"
                 write_audio(path, signal, clip.sample_rate, subtype="FLOAT")
-        expected = {} if clip.balance is None else {"balance": clip.balance}
+        expected = {k: getattr(clip, k) for k in ("balance", "seen")}
         rows.append(
             {
-                **expected,
+                **{k: v for k, v in expected.items() if v is not None},
                 "name": clip.name,
                 "split": clip.split,
                 "environment": clip.environment,
@@ -106,6 +121,7 @@ def save_clips(folder: str | os.PathLike[str], clips: Iterable[Clip]) -> Path:
         )
     if not rows or len({row["name"] for row in rows}) < len(rows):
         raise DataError("no clips, or two of one name", file=folder, mend="name each clip once")
+    save_features(folder, [row["name"] for row in rows], features)
     write_json(folder / INDEX, {"format": FORMAT, "clips": rows})
     return folder / INDEX
 
@@ -168,7 +184,7 @@ def _read(folder: Path, row: dict[str, Any]) -> Clip:
             source=row["source"],
             split=row["split"],
             environment=row["environment"],
-            balance=row.get("balance"),
+            **{k: row.get(k) for k in ("balance", "images", "acoustics", "seen")},
         )
     except PiavasError as problem:
         where = folder / row["name"]
@@ -185,7 +201,8 @@ def load_clips(folder: str | os.PathLike[str], *, skip_broken: bool = False) -> 
         skip_broken: read every clip now and leave the broken out, named in `.broken`.
 
     Raises:
-        DataError: no index, another format, a row without a key, several rates, or no clip.
+        DataError: no index, another format, a row without a key, several rates, no clip, or
+            features that are not these clips'.
     """
     folder = Path(folder)
     data = read_json(folder / INDEX)
@@ -206,7 +223,9 @@ def load_clips(folder: str | os.PathLike[str], *, skip_broken: bool = False) -> 
         raise DataError(
             "clips of several rates", file=folder / INDEX, field="sample_rate", mend="resample them"
         )
-    clips = ClipSet(folder, tuple(data["clips"]))
+    known = load_features(folder, [row["name"] for row in data["clips"]])
+    rows = ({**row, **more} for row, more in zip(data["clips"], known, strict=True))
+    clips = ClipSet(folder, tuple(rows))
     return _without_broken(clips) if skip_broken else clips
 
 

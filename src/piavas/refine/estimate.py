@@ -75,7 +75,7 @@ def estimate_training(
             if step == 1:
                 started = time.perf_counter()
             batch = [chosen[i % len(chosen)] for i in range(step, step + config.batch)]
-            run.advance(make_batch(batch, length, generator))
+            run.advance(make_batch(batch, length, generator, refiner.config.counts))
         each = (time.perf_counter() - started) / STEPS
     epoch = max(1, len(chosen) // config.batch)
     steps = min(config.epochs * epoch, config.max_steps or 10**12)

@@ -21,7 +21,7 @@ from piavas.errors import AudioError, CheckpointError
 from piavas.files import atomic, read_json, write_json
 from piavas.refine.align import Alignment, read_alignment
 from piavas.refine.balance import set_balance
-from piavas.refine.conditioning import place_features
+from piavas.refine.conditioning import condition
 from piavas.refine.network import RefinerConfig, make_network
 from piavas.refine.solvers import get_solver
 
@@ -74,6 +74,8 @@ class Refiner:
         steps: int = 4,
         sample_rate: int | None = None,
         balance: float | None = None,
+        images: ArrayLike | None = None,
+        acoustics: ArrayLike | None = None,
     ) -> Audio:
         """Refined sound.
 
@@ -87,12 +89,15 @@ class Refiner:
             sample_rate: of the sound, to be checked against the model's.
             balance: decibels by which physics expects the left ear to be louder, see
                 `piavas.refine.balance`; used by models that were trained for it.
+            images: `[2, features]` of `piavas.refine.views`; likewise.
+            acoustics: `[numbers]` of `piavas.refine.room`; likewise.
 
         Returns:
             float32 `[2, time]` at the level of `x_sim`, times the gain of the alignment if any.
 
         Raises:
             AudioError: wrong shape, length or rate, or not finite.
+            DataError: images or numbers of the room that the model was trained for are missing.
             PiavasError: no such solver, or steps that do not fit it.
         """
         if sample_rate is not None and sample_rate != self.config.sample_rate:
@@ -114,7 +119,8 @@ class Refiner:
         if self.alignment is not None:
             simulated = self.alignment(simulated, self.config.sample_rate)
         scale = power(simulated)
-        place = torch.from_numpy(place_features(pose, source))[None].to(self.device)
+        known = condition(pose, source, images, acoustics, counts=self.config.counts)
+        place = torch.from_numpy(known)[None].to(self.device)
         start = torch.from_numpy(simulated / scale)[None].to(self.device)
         heard = torch.from_numpy(dry / power(dry))[None].to(self.device)
         with torch.inference_mode():

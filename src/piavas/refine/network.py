@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piavas.errors import CheckpointError
-from piavas.refine.blocks import GatedBlock, TimeEmbedding, run_blocks
+from piavas.refine.blocks import GatedBlock, Known, TimeEmbedding, run_blocks
 from piavas.refine.conditioning import FEATURES
 
 CORES = ("wave", "spectral")
+MORE = ("images", "acoustics")
+"""What a network may know besides the place."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class RefinerConfig:
         embedding: width of the time and place embedding.
         core: "wave" for the paper's network on samples, "spectral" for `SpectralNetwork`.
         bands: of the spectral network.
+        images: features of images that it is conditioned on (`piavas.refine.views`); 0 for none.
+        acoustics: numbers of the simulated response (`piavas.refine.room`); 0 for none.
 
     Raises:
         CheckpointError: a value out of range.
@@ -52,6 +56,8 @@ class RefinerConfig:
     embedding: int = 256
     core: str = "wave"
     bands: int = 48
+    images: int = 0
+    acoustics: int = 0
 
     def __post_init__(self) -> None:
         if self.core not in CORES:
@@ -60,7 +66,8 @@ class RefinerConfig:
             )
         for part in fields(self):
             value = getattr(self, part.name)
-            if part.name != "core" and (not isinstance(value, int) or value < 1):
+            least = 0 if part.name in MORE else 1
+            if part.name != "core" and (not isinstance(value, int) or value < least):
                 raise CheckpointError(
                     f"{value!r} is no positive whole number", field=part.name, mend="give one"
                 )
@@ -92,8 +99,13 @@ class RefinerConfig:
         return cls(**values)
 
     def to_json(self) -> dict[str, int | str]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values; `images` and `acoustics` only where there are any."""
+        return {k: v for k, v in asdict(self).items() if v or k not in MORE}
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Features of images and numbers of the room, for `piavas.refine.conditioning`."""
+        return self.images, self.acoustics
 
     @property
     def dilations(self) -> tuple[int, ...]:
@@ -142,6 +154,8 @@ class Network(nn.Module):
         self.out = nn.Conv1d(channels, 2, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+        # Last, so that chance gives all other weights the same values with and without it.
+        self.known = Known(config.counts, width) if any(config.counts) else None
 
     def forward(self, x_t: Tensor, t: Tensor, x_tx: Tensor, place: Tensor) -> Tensor:
         """Velocity `[batch, 2, time]`.
@@ -150,9 +164,10 @@ class Network(nn.Module):
             x_t: `[batch, 2, time]` point of the flow.
             t: `[batch]` its time.
             x_tx: `[batch, 1, time]` dry sound.
-            place: `[batch, FEATURES]` of `piavas.refine.conditioning`.
+            place: `[batch, features]` of `piavas.refine.conditioning.condition`.
         """
-        embedding = F.silu(self.time(t) + self.place(place))
+        embedding = self.time(t) + self.place(place[:, :FEATURES])
+        embedding = F.silu(embedding if self.known is None else embedding + self.known(place))
         shifts = self.shift(embedding).chunk(self.config.blocks, dim=1)
         x = self.enter(torch.cat([x_t, x_tx], dim=1))
         total = run_blocks(self.blocks, x, shifts)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from piavas.refine.blocks import GatedBlock, TimeEmbedding, run_blocks
-from piavas.refine.conditioning import FEATURES, MIRROR
+from piavas.refine.blocks import GatedBlock, Known, TimeEmbedding, run_blocks
+from piavas.refine.conditioning import FEATURES, mirror
 
 if TYPE_CHECKING:
     from piavas.refine.network import RefinerConfig
@@ -50,7 +50,8 @@ class SpectralNetwork(nn.Module):
     spread: Tensor
     mean: Tensor
     window: Tensor
-    mirror: Tensor
+    signs: Tensor
+    order: Tensor
 
     def __init__(self, config: RefinerConfig) -> None:
         super().__init__()
@@ -60,7 +61,9 @@ class SpectralNetwork(nn.Module):
         self.register_buffer("spread", spread, persistent=False)
         self.register_buffer("mean", spread / spread.sum(1, keepdim=True), persistent=False)
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
-        self.register_buffer("mirror", torch.from_numpy(MIRROR), persistent=False)
+        order, signs = mirror(config.counts)
+        self.register_buffer("order", torch.from_numpy(order), persistent=False)
+        self.register_buffer("signs", torch.from_numpy(signs), persistent=False)
         self.time = TimeEmbedding(width)
         self.place = nn.Sequential(nn.Linear(FEATURES, width), nn.SiLU(), nn.Linear(width, width))
         self.shift = nn.Linear(width, 2 * channels * config.blocks)
@@ -72,6 +75,7 @@ class SpectralNetwork(nn.Module):
         self.out = nn.Conv1d(channels, GAINS * bands, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+        self.known = Known(config.counts, width) if any(config.counts) else None
 
     def forward(self, x_t: Tensor, t: Tensor, x_tx: Tensor, place: Tensor) -> Tensor:
         """Velocity `[batch, 2, time]`; arguments as for `network.Network`."""
@@ -81,7 +85,7 @@ class SpectralNetwork(nn.Module):
         left, right, dry = power.unbind(1)
         own = torch.cat([left, right])
         bands = [self._bands(p) for p in (own, torch.cat([right, left]), torch.cat([dry, dry]))]
-        sides = torch.cat([place, place * self.mirror])
+        sides = torch.cat([place, place[:, self.order] * self.signs])
         gains = self._gains(torch.cat(bands, dim=1), t.repeat(2), sides)
         gain, contrast, other = (self._bins(g) for g in gains.chunk(GAINS, dim=1))
         deviation = own.log() - self._bins(bands[0])
@@ -107,7 +111,8 @@ class SpectralNetwork(nn.Module):
         return torch.matmul(self.spread.T, bands)
 
     def _gains(self, bands: Tensor, t: Tensor, place: Tensor) -> Tensor:
-        embedding = F.silu(self.time(t) + self.place(place))
+        embedding = self.time(t) + self.place(place[:, :FEATURES])
+        embedding = F.silu(embedding if self.known is None else embedding + self.known(place))
         shifts = self.shift(embedding).chunk(self.config.blocks, dim=1)
         x = self.enter(0.2 * bands)
         total = run_blocks(self.blocks, x, shifts)

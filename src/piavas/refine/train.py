@@ -15,7 +15,7 @@ from piavas.errors import CheckpointError, DataError
 from piavas.progress import track
 from piavas.refine.align import align_clips, fit_alignment
 from piavas.refine.balance import fit_share
-from piavas.refine.batches import make_batch
+from piavas.refine.batches import known_of, make_batch
 from piavas.refine.clips import Clip, ClipSet, load_clips
 from piavas.refine.log import LOG, Log, open_log
 from piavas.refine.model import Refiner
@@ -52,7 +52,8 @@ def train(
         tensorboard: also log for TensorBoard.
 
     Raises:
-        DataError: no training clip, one without a recording, or fewer in a batch than it has parts.
+        DataError: no training clip, one without a recording or without what the model is to
+            know of it, or fewer in a batch than it has parts.
         CheckpointError: `out` holds a run of other options, or the loss stays not finite.
         MissingDependencyError: no TensorBoard, or no compiler, where they are asked for.
     """
@@ -68,6 +69,9 @@ def train(
         if config.align:
             refiner.alignment = fit_alignment(chosen)
             chosen = align_clips(chosen, refiner.alignment)
+        if any(refiner.config.counts):
+            known = [known_of(clip, refiner.config.counts) for clip in chosen]
+            refiner.network.known.fit(torch.from_numpy(np.stack(known)))  # type: ignore[operator, union-attr]
         run = Run(refiner, config, folder, world)
         run.resume()
         started = time.monotonic()
@@ -132,7 +136,8 @@ def _loop(run: Run, clips: list[Clip], started: float, log: Log | None) -> None:
         epoch, place = divmod(step, steps_each)
         picked = order(len(clips), epoch, config.seed)[place * config.batch :][: config.batch]
         chance = np.random.default_rng([config.seed, 3, step])
-        entry = run.advance(make_batch([clips[i] for i in picked], length, chance))
+        batch = [clips[i] for i in picked]
+        entry = run.advance(make_batch(batch, length, chance, run.refiner.config.counts))
         if log is not None:
             log.write({"epoch": epoch, **entry, "seconds": round(time.monotonic() - started, 3)})
         if run.bad >= config.patience:
