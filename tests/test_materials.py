@@ -11,7 +11,7 @@ import trimesh
 from piavas.capture import load_capture
 from piavas.errors import GeometryError, MaterialError
 from piavas.materials import assign_materials, load_scene, load_table, save_scene
-from piavas.materials.subdivide import merge_agreeing, subdivide
+from piavas.materials.subdivide import subdivide
 from piavas.materials.table import find_material, mass_law
 from piavas.scene import Material, Mesh, Scene, triangle_areas
 from rooms import photograph, two_rooms, walk
@@ -106,26 +106,34 @@ def nearest_face(world, points):
 
 def test_a_window_in_one_wall_is_cut_out_of_its_triangles(tmp_path):
     box = Scene.shoebox((4, 3, 2.5))
-    vertices, small, parent = subdivide(box.vertices, box.faces, 0.1)
+    cut = subdivide(box.vertices, box.faces, 0.1)
+    vertices, small = cut.vertices, cut.faces
     centre = vertices[small].mean(axis=1)
     window = (
         (centre[:, 0] < 1e-6)
         & (np.abs(centre[:, 1] - 1.5) < 0.5)
         & (np.abs(centre[:, 2] - 1.2) < 0.4)
     )
-    faces, label, origin = merge_agreeing(box.faces, small, parent, window.astype(int))
-    assert len(faces) < 0.3 * len(small)
+    merged = cut.merge(window.astype(int))
+    faces, label = merged.faces, merged.label
+    # Ten whole faces, and no more than a few along the window's edges for each 10 cm of them.
+    assert 10 < len(faces) < 250 < 0.05 * len(small)
     area = triangle_areas(vertices, faces)
+    assert (np.diff(label) >= 0).all()
+    np.testing.assert_array_equal(label[merged.into], window)
+    np.testing.assert_array_equal(merged.parent[merged.into], cut.parent)
+    np.testing.assert_allclose(np.bincount(merged.into, triangle_areas(vertices, small)), area)
     assert area.sum() == pytest.approx(triangle_areas(box.vertices, box.faces).sum())
     assert area[label == 1].sum() == pytest.approx(0.8, rel=0.1)
-    assert set(origin) == set(range(len(box.faces)))
+    assert set(merged.parent) == set(range(len(box.faces)))
     a, b, c = np.moveaxis(vertices[faces], 1, 0)
     assert abs(np.einsum("ij,ij->i", a, np.cross(b, c)).sum()) / 6 == pytest.approx(30)
 
 
 def test_subdivision_is_closed():
     box = Scene.shoebox((4, 3, 2.5))
-    vertices, faces, _ = subdivide(box.vertices, box.faces, 0.5)
+    cut = subdivide(box.vertices, box.faces, 0.5)
+    vertices, faces = cut.vertices, cut.faces
     assert np.linalg.norm(vertices[faces] - vertices[np.roll(faces, 1, 1)], axis=2).max() <= 0.5
     edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
     assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()

@@ -86,7 +86,8 @@ def test_probabilities_are_the_softmax_of_cosines(words, visit):
     import torch
 
     mesh, capture = visit
-    room = Room.of(*subdivide(mesh.vertices, mesh.faces, SMALL)[:2])
+    cut = subdivide(mesh.vertices, mesh.faces, SMALL)
+    room = Room.of(cut.vertices, cut.faces)
     guess = words.recognise(View(capture.frames[0], room))
     np.testing.assert_allclose(guess.probability.sum(axis=1), 1)
     grey = np.full((32, 32, 3), 128, np.uint8)  # every piece of this capture is grey

@@ -9,6 +9,7 @@ import tyro
 
 from piavas.cli.tell import tell
 
+SHEET = "materials.png"
 Way = Literal["auto", "labels", "names", "classifier", "open-vocabulary", "default"]
 
 
@@ -27,36 +28,35 @@ def materials(
     Args:
         capture: the capture that the mesh was made from.
         mesh: mesh file.
-        out: scene folder to write: mesh.ply, materials.json, which may be edited, and
-            materials.png, which shows what was taken for what.
+        out: scene folder to write: mesh.ply, materials.json, which may be edited,
+            materials.safetensors, what pictures said of each face, and materials.png, which shows
+            what was taken for what.
         by: label images, names of the mesh's parts, the classifier that comes with the package, a
             model that knows words and pictures (extra vision), or the table's default for all;
-            auto takes the first of label images and classifier that there is.
+            auto takes names of the mesh's parts that are known, and for all other faces the first
+            of label images and classifier that there is.
         names: JSON of {"name of a label or part": "row of the table"}, asked before the mapping
             that comes with the package; "*" for all others.
         json: print JSON for scripts.
     """
     from piavas.capture import load_capture
     from piavas.errors import about
-    from piavas.geometry import load_mesh
-    from piavas.materials import assign, load_scene, read_corrections, save_scene
-    from piavas.materials.assign import correct
+    from piavas.materials import assign, load_parts, read_corrections, save_scene
     from piavas.materials.files import MATERIALS, read_mapping
+    from piavas.materials.parts import NAMED
     from piavas.materials.sheet import save_sheet
-    from piavas.materials.table import load_table
 
     kept = read_corrections(out)
     visit = load_capture(capture)
-    if by == "names":
-        scene = correct(load_scene(mesh, names), kept, load_table())
-        save_scene(scene, out)
-    else:
-        mapping = read_mapping(names) if names else None
-        with about(out / MATERIALS if kept else None):
-            found = assign(load_mesh(mesh), visit, by=by, mapping=mapping, corrections=kept)
-        scene = found.scene
-        save_scene(scene, out)
-        save_sheet(found, visit, out / "materials.png")
-    told = dict(dict(scene.report).get("materials", {}))
+    mapping = read_mapping(names) if names else None
+    room, parts = load_parts(mesh)
+    named = parts if by == "names" or mesh.suffix.lower() in NAMED else None
+    where = names or mesh if by == "names" else (out / MATERIALS if kept else None)
+    with about(where):
+        found = assign(room, visit, by=by, mapping=mapping, corrections=kept, parts=named)
+    save_scene(found.scene, out, found.faces)
+    if save_sheet(found, visit, out / SHEET) is None:
+        (out / SHEET).unlink(missing_ok=True)
+    told = dict(dict(found.scene.report).get("materials", {}))
     told.pop("groups", None)
     tell({"wrote": str(out), **told}, json)

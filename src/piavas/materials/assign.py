@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 
 from piavas.capture import Capture
 from piavas.errors import MaterialError
-from piavas.materials.names import ANY, match_names
+from piavas.materials.faces import FaceMaterials
+from piavas.materials.names import ANY, Matches, match_names
+from piavas.materials.parts import Parts, named_scene
 from piavas.materials.recognise.labels import LabelImages
 from piavas.materials.recognise.types import Recogniser
 from piavas.materials.recognition import Groups, Recognition, group, recognise_faces
-from piavas.materials.subdivide import merge_agreeing
+from piavas.materials.subdivide import Merged
 from piavas.materials.table import DEFAULT, find_material, load_table
 from piavas.materials.vocabulary import load_vocabulary
 from piavas.scene import Material, Mesh, Scene, triangle_areas
 
-WAYS = ("auto", "labels", "classifier", "open-vocabulary", "default")
+WAYS = ("auto", "names", "labels", "classifier", "open-vocabulary", "default")
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,15 @@ class Assignment:
 
     Args:
         scene: mesh with materials.
-        recognition: distributions on small faces; None where every face is the default.
+        recognition: distributions on small faces; None where no picture was asked.
         groups: the small faces' materials; None likewise.
+        faces: distributions on the faces of the scene; None likewise.
     """
 
     scene: Scene
     recognition: Recognition | None = None
     groups: Groups | None = None
+    faces: FaceMaterials | None = None
 
 
 def assign_materials(
@@ -46,6 +50,7 @@ def assign_materials(
     table: Mapping[str, Material] | None = None,
     mapping: Mapping[str, str] | None = None,
     corrections: Mapping[str, str] | None = None,
+    parts: Parts | None = None,
 ) -> Scene:
     """Give every face of `mesh` a material.
 
@@ -55,19 +60,23 @@ def assign_materials(
     Args:
         mesh: the room.
         capture: what the mesh was made from.
-        by: "labels" takes label images, "classifier" the one that ships with the package,
-            "open-vocabulary" a model that knows words and pictures (extra `vision`), "default" one
-            row for all, "auto" labels where there are any and else the classifier; or a recogniser.
+        by: "names" takes the names of `parts`, "labels" label images, "classifier" the one that
+            ships with the package, "open-vocabulary" a model that knows words and pictures (extra
+            `vision`), "default" one row for all; or a recogniser. "auto" takes the names of parts
+            that are known, and for all other faces labels where there are any, else the classifier.
         table: materials by name; None for `load_table()`.
-        mapping: table row of a label, where the names differ and `names.json` does not know them;
-            "*" for all others.
+        mapping: table row of a label or part, where the names differ and `names.json` does not know
+            them; "*" for all others.
         corrections: table row of a material of the scene, which a person knows better.
+        parts: what faces are called in the mesh's file, of `load_parts`.
 
     Raises:
-        MaterialError: an unknown way, label or correction, or no label images to take.
+        MaterialError: an unknown way, name, label or correction, or nothing to take them from.
         MissingDependencyError: a way whose extra is not installed.
     """
-    return assign(mesh, capture, by=by, table=table, mapping=mapping, corrections=corrections).scene
+    return assign(
+        mesh, capture, by=by, table=table, mapping=mapping, corrections=corrections, parts=parts
+    ).scene
 
 
 def assign(
@@ -78,22 +87,37 @@ def assign(
     table: Mapping[str, Material] | None = None,
     mapping: Mapping[str, str] | None = None,
     corrections: Mapping[str, str] | None = None,
+    parts: Parts | None = None,
 ) -> Assignment:
     """As `assign_materials`, with what the scene follows from."""
     table = table if table is not None else load_table()
     check_corrections(corrections or {}, table)
-    way = _way(by, capture)
+    named = parts.known(table, mapping) if parts is not None and by == "auto" else Matches({})
+    way = _way(by, capture, parts, named)
     if way == "default":
         found = _default(mesh, table, asked=by == "default")
-    elif way == "labels":
-        found = _by_labels(mesh, capture, table, mapping)
+    elif way == "names":
+        assert parts is not None
+        matches = named if by == "auto" else parts.match(table, mapping)
+        found = Assignment(named_scene(mesh, parts, table, matches))
     else:
-        recogniser = way if isinstance(way, Recogniser) else _recogniser(way, table)
-        found = _by_pixels(mesh, capture, table, recogniser)
+        told = None
+        if parts is not None and named.rows:
+            rows = [named.rows.get(name) for name in parts.names]
+            told = [rows[k] for k in parts.index]
+        if way == "labels":
+            found = _by_labels(mesh, capture, table, mapping, told)
+        else:
+            recogniser = way if isinstance(way, Recogniser) else _recogniser(way, table)
+            found = _by_pixels(mesh, capture, table, recogniser, told)
+        if parts is not None and by == "auto":
+            found = replace(found, scene=_tell_names(found.scene, parts, named))
     return replace(found, scene=correct(found.scene, corrections or {}, table))
 
 
-def _way(by: str | Recogniser, capture: Capture) -> str | Recogniser:
+def _way(
+    by: str | Recogniser, capture: Capture, parts: Parts | None, named: Matches
+) -> str | Recogniser:
     if not isinstance(by, str):
         return by
     if by not in WAYS:
@@ -104,9 +128,25 @@ def _way(by: str | Recogniser, capture: Capture) -> str | Recogniser:
             "the capture has no label images", file=capture.root, field="labels",
             mend="choose another way",
         )  # fmt: skip
+    if by == "names" and parts is None:
+        raise MaterialError(
+            "the mesh has no named parts", field="by",
+            mend="give `parts` of `load_parts`, or choose another way",
+        )  # fmt: skip
     if by != "auto":
         return by
+    if parts is not None and set(parts.names) <= set(named.rows):
+        return "names"
     return "labels" if labelled else "classifier"
+
+
+def _tell_names(scene: Scene, parts: Parts, named: Matches) -> Scene:
+    told = dict(scene.report["materials"])
+    if named.rows:
+        told["path"] = f"names in the mesh, {told['path']} where they say nothing"
+    told["parts"] = dict(named.rows)
+    told["parts_unknown"] = sorted({*parts.names} - {*named.rows})
+    return replace(scene, report={**scene.report, "materials": told})
 
 
 def _recogniser(way: str, table: Mapping[str, Material]) -> Recogniser:
@@ -124,6 +164,7 @@ def _by_labels(
     capture: Capture,
     table: Mapping[str, Material],
     mapping: Mapping[str, str] | None,
+    told: Sequence[str | None] | None,
 ) -> Assignment:
     recogniser = LabelImages(capture)
     mapping = mapping or {}
@@ -131,10 +172,10 @@ def _by_labels(
         mapping = {**dict.fromkeys(recogniser.rows, mapping[ANY]), **mapping}
     matches = match_names(recogniser.rows, table, mapping)
     found = recognise_faces(mesh, capture, recogniser)
-    label = found.probability.argmax(axis=1)
-    used, index = np.unique(label, return_inverse=True)
-    rows = [table[matches.rows[recogniser.rows[k]]] for k in used]
-    groups = Groups(index.reshape(-1), tuple(rows), ())
+    found = found.renamed([matches.rows[label] for label in recogniser.rows])
+    found = found if told is None else found.told(told)
+    used, index = np.unique(found.probability.argmax(axis=1), return_inverse=True)
+    groups = Groups(index.reshape(-1), tuple(table[found.rows[k]] for k in used), ())
     report = {
         "frames": sum(frame.label_path is not None for frame in capture.frames),
         "names": matches.report(),
@@ -143,9 +184,14 @@ def _by_labels(
 
 
 def _by_pixels(
-    mesh: Mesh, capture: Capture, table: Mapping[str, Material], recogniser: Recogniser
+    mesh: Mesh,
+    capture: Capture,
+    table: Mapping[str, Material],
+    recogniser: Recogniser,
+    told: Sequence[str | None] | None,
 ) -> Assignment:
-    rows = [find_material(name, table) for name in recogniser.rows]
+    for name in recogniser.rows:
+        find_material(name, table)
     prior = load_vocabulary(table).prior(recogniser.rows)
     found = recognise_faces(mesh, capture, recogniser, prior)
     if not found.seen.any():
@@ -153,7 +199,8 @@ def _by_pixels(
             "no frame shows a face of the mesh", file=capture.root, field="frames",
             mend="give the mesh that was made from this capture",
         )  # fmt: skip
-    groups = group(found, rows)
+    found = found if told is None else found.told(told)
+    groups = group(found, [table[name] for name in found.rows])
     report = {"frames": len(capture), "groups": list(groups.facts)}
     return _assignment(mesh, found, groups, recogniser.name, report)
 
@@ -162,15 +209,15 @@ def _assignment(
     mesh: Mesh, found: Recognition, groups: Groups, path: str, report: dict[str, Any]
 ) -> Assignment:
     area, seen = found.room.area, found.seen
-    faces, index, origin = merge_agreeing(mesh.faces, found.room.faces, found.parent, groups.index)
+    merged = found.cut.merge(groups.index)
     report = {
         "path": path,
         **report,
         "area_voted": round(float(area[seen].sum()), 3),
         "area_filled": round(float(area[~seen].sum()), 3),
     }
-    scene = _scene(mesh, found.room.vertices, faces, index, groups.materials, origin, report)
-    return Assignment(scene, found, groups)
+    scene = _scene(mesh, found.cut.vertices, merged, groups.materials, report)
+    return Assignment(scene, found, groups, FaceMaterials.of(found, merged.into))
 
 
 def _default(mesh: Mesh, table: Mapping[str, Material], *, asked: bool) -> Assignment:
@@ -178,28 +225,27 @@ def _default(mesh: Mesh, table: Mapping[str, Material], *, asked: bool) -> Assig
     why = "as asked" if asked else "nothing was recognised"
     report = {"path": f"default: {why}, every face is a guess"}
     row = (find_material(DEFAULT, table),)
-    parent = np.arange(len(index))
-    return Assignment(_scene(mesh, mesh.vertices, mesh.faces, index, row, parent, report))
+    number = np.arange(len(index))
+    whole = Merged(mesh.faces, index, number, number)
+    return Assignment(_scene(mesh, mesh.vertices, whole, row, report))
 
 
 def _scene(
     mesh: Mesh,
     vertices: NDArray[np.float64],
-    faces: NDArray[np.int32],
-    material: NDArray[np.int64],
+    merged: Merged,
     rows: tuple[Material, ...],
-    parent: NDArray[np.int64],
     report: dict[str, Any],
 ) -> Scene:
-    kept, index = np.unique(faces, return_inverse=True)
-    area = np.bincount(material, triangle_areas(vertices, faces), len(rows))
+    kept, index = np.unique(merged.faces, return_inverse=True)
+    area = np.bincount(merged.label, triangle_areas(vertices, merged.faces), len(rows))
     by_name = {row.name: round(float(a), 3) for row, a in zip(rows, area, strict=True)}
     return Scene(
         vertices[kept],
         index.reshape(-1, 3).astype(np.int32),
-        material.astype(np.int32),
+        merged.label.astype(np.int32),
         rows,
-        None if mesh.origin is None else mesh.origin[parent],
+        None if mesh.origin is None else mesh.origin[merged.parent],
         {**mesh.report, "materials": {**report, "area": by_name}},
     )
 

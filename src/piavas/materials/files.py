@@ -13,26 +13,41 @@ from numpy.typing import NDArray
 from piavas.errors import GeometryError, MaterialError, about
 from piavas.files import read_json, write_json
 from piavas.geometry import load_mesh, save_mesh
-from piavas.geometry.files import TURN_UP, weld
 from piavas.materials.assign import check_corrections, correct
-from piavas.materials.names import ANY, match_names
+from piavas.materials.faces import FACES, FaceMaterials, save_face_materials
+from piavas.materials.parts import NAMED, load_parts, named_scene
 from piavas.materials.table import fill_bands, load_table, spread_scattering
-from piavas.scene import Material, Mesh, Scene
+from piavas.scene import Material, Scene
 
 FORMAT = "piavas-scene-1"
 MESH, MATERIALS = "mesh.ply", "materials.json"
-NAMED = (".obj", ".glb", ".gltf")  # mesh files whose parts have names
 
 
-def save_scene(scene: Scene, folder: str | os.PathLike[str]) -> Path:
+def save_scene(
+    scene: Scene, folder: str | os.PathLike[str], faces: FaceMaterials | None = None
+) -> Path:
     """Write a scene folder; `materials.json`, written last, makes it one.
 
     Faces are listed as runs `[material, count]` in the order of the mesh. `corrections` is for a
-    person to fill: `{"name of a material": "row of the table"}`.
+    person to fill: `{"name of a material": "row of the table"}`. What pictures said of each face
+    goes into `materials.safetensors`; without `faces` there is none, an older one is removed.
+
+    Raises:
+        MaterialError: `faces` is of other faces.
     """
     folder = Path(folder)
     told = dict(scene.report).get("materials", {})
+    if faces is not None and len(faces.probability) != len(scene.faces):
+        raise MaterialError(
+            f"is of {len(faces.probability)} faces, the scene has {len(scene.faces)}",
+            field="faces",
+            mend="give those of the scene's own assignment",
+        )
     save_mesh(scene.mesh, folder / MESH)
+    if faces is None:
+        (folder / FACES).unlink(missing_ok=True)
+    else:
+        save_face_materials(faces, folder / FACES)
     write_json(
         folder / MATERIALS,
         {
@@ -152,15 +167,10 @@ def _material(row: Mapping[str, Any]) -> Material:
 
 def _named(path: Path, materials: Path | None) -> Scene:
     mapping = read_mapping(materials) if materials is not None else {}
-    mesh, names, index = _parts(path)
-    table = load_table()
-    if ANY in mapping:
-        mapping = {**dict.fromkeys(names, mapping[ANY]), **mapping}
+    mesh, parts = load_parts(path)
     with about(materials if materials is not None else path):
-        matches = match_names(names, table, mapping)
-    rows = [table[matches.rows[name]] for name in names]
-    report = {**mesh.report, "materials": {"path": "names in the mesh", **matches.report()}}
-    return Scene(mesh.vertices, mesh.faces, index, tuple(rows), mesh.origin, report)
+        table = load_table()
+        return named_scene(mesh, parts, table, parts.match(table, mapping))
 
 
 def read_mapping(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -175,42 +185,3 @@ def read_mapping(path: str | os.PathLike[str]) -> dict[str, str]:
             "is no mapping of names", file=path, mend='write {"name": "row of the table"}'
         )
     return mapping
-
-
-def _parts(path: Path) -> tuple[Mesh, list[str], NDArray[np.int32]]:
-    """A mesh, the names of its parts (glTF or OBJ materials, else geometries), each face's part."""
-    if path.suffix.lower() == ".ply" or not path.is_file():
-        mesh = load_mesh(path)
-        return mesh, [path.stem], np.zeros(len(mesh.faces), np.int32)
-    import trimesh
-
-    load_mesh(path)  # refuses what cannot be read
-    loaded: Any = trimesh.load(path, process=False, split_object=True, group_material=True)
-    pieces: list[Any] = loaded.dump() if isinstance(loaded, trimesh.Scene) else [loaded]
-    names, vertices, faces, index, start = [], [], [], [], 0
-    for number, piece in enumerate(pieces):
-        material = getattr(piece.visual, "material", None)
-        given = getattr(material, "name", None) or piece.metadata.get("name")
-        names.append(str(given or path.stem))
-        vertices.append(np.asarray(piece.vertices, np.float64))
-        faces.append(np.asarray(piece.faces, np.int32) + start)
-        index.append(np.full(len(piece.faces), number, np.int32))
-        start += len(piece.vertices)
-    places = np.concatenate(vertices)
-    if path.suffix.lower() in (".glb", ".gltf"):
-        places = places @ TURN_UP.T
-    merged, joined = weld(places, np.concatenate(faces))
-    number_of = np.concatenate(index)
-    if len(joined) != len(number_of):
-        keep = _with_area(places, np.concatenate(faces))
-        number_of = number_of[keep]
-    if len(joined) != len(number_of):
-        raise GeometryError("has faces without area", file=path, mend="repair the mesh")
-    return Mesh(merged, joined), names, number_of
-
-
-def _with_area(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Faces whose corners stay apart when vertices are welded."""
-    _, inverse = np.unique(np.round(vertices / 1e-5).astype(np.int64), axis=0, return_inverse=True)
-    a, b, c = inverse.reshape(-1)[faces].T
-    return np.asarray((a != b) & (b != c) & (c != a))

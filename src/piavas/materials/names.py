@@ -35,6 +35,16 @@ class Matches:
     mapped: tuple[str, ...] = ()
     guessed: tuple[str, ...] = field(default=())
 
+    def __add__(self, more: Matches) -> Matches:
+        """All names of both, each once."""
+        new = [name for name in more.rows if name not in self.rows]
+        return Matches(
+            {**more.rows, **self.rows},
+            self.exact + tuple(n for n in more.exact if n in new),
+            self.mapped + tuple(n for n in more.mapped if n in new),
+            self.guessed + tuple(n for n in more.guessed if n in new),
+        )
+
     def report(self) -> dict[str, Any]:
         """Plain JSON values."""
         kinds = {"mapped": self.mapped, "guessed": self.guessed}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from piavas.capture import Capture
 from piavas.materials.fusion import Votes, cast_votes, fill_unseen
 from piavas.materials.recognise.surroundings import PLACES
 from piavas.materials.recognise.types import Recogniser, Room
-from piavas.materials.subdivide import subdivide
+from piavas.materials.subdivide import Subdivision, subdivide
 from piavas.scene import Material, Mesh
 
 F64 = NDArray[np.float64]
@@ -36,17 +36,22 @@ class Recognition:
 
     Args:
         room: the faces.
-        parent: `[n]` the face of the mesh that each was cut from.
+        cut: of the mesh into them.
         rows: names of the rows.
         probability: `[n, rows]`.
         votes: what they come from.
     """
 
     room: Room
-    parent: NDArray[np.int64]
+    cut: Subdivision
     rows: tuple[str, ...]
     probability: F64
     votes: Votes
+
+    @property
+    def parent(self) -> NDArray[np.int64]:
+        """`[n]` the face of the mesh that each was cut from."""
+        return self.cut.parent
 
     @property
     def entropy(self) -> F64:
@@ -64,6 +69,27 @@ class Recognition:
         """`[n]` index into `PLACES`."""
         return self.room.surroundings.place
 
+    def renamed(self, names: Sequence[str]) -> Recognition:
+        """With `names` in the place of rows; those of one name are one."""
+        rows = tuple(dict.fromkeys(names))
+        share = np.zeros((len(self.probability), len(rows)))
+        for k, name in enumerate(names):
+            share[:, rows.index(name)] += self.probability[:, k]
+        return replace(self, rows=rows, probability=share)
+
+    def told(self, row: Sequence[str | None]) -> Recognition:
+        """With what is known of some faces of the mesh, which leaves no doubt there.
+
+        Args:
+            row: `[f]` of each face of the mesh; None where pictures decide.
+        """
+        rows = tuple(dict.fromkeys([*self.rows, *(name for name in row if name is not None)]))
+        number = np.array([-1 if name is None else rows.index(name) for name in row], np.int64)
+        of = number[self.parent]
+        share = np.pad(self.probability, ((0, 0), (0, len(rows) - len(self.rows))))
+        share[of >= 0] = np.eye(len(rows))[of[of >= 0]]
+        return replace(self, rows=rows, probability=share)
+
 
 def recognise_faces(
     mesh: Mesh, capture: Capture, recogniser: Recogniser, prior: F64 | None = None
@@ -77,15 +103,15 @@ def recognise_faces(
         prior: `[places, rows]` how likely each row is in each place, to others, for guesses;
             None for labels, which are taken as they are.
     """
-    vertices, faces, parent = subdivide(mesh.vertices, mesh.faces, SMALL)
-    room = Room.of(vertices, faces)
+    cut = subdivide(mesh.vertices, mesh.faces, SMALL)
+    room = Room.of(cut.vertices, cut.faces)
     votes = cast_votes(room, capture, recogniser)
     share = fill_unseen(votes.mass, room.centre, room.normal)
     if prior is not None:
         share = share * prior[room.surroundings.place]
         share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-30)
         share = _smoothed(share, room)
-    return Recognition(room, parent, recogniser.rows, share, votes)
+    return Recognition(room, cut, recogniser.rows, share, votes)
 
 
 def _smoothed(share: F64, room: Room) -> F64:

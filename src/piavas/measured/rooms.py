@@ -91,8 +91,8 @@ def _positions(rows: list[dict[str, str]], kind: str) -> Array:
 def _walls(size: tuple[float, float, float]) -> Scene:
     """The box as a mesh of many triangles, as a scan gives it."""
     box = Scene.shoebox(size, absorption=0.2, scattering=0.1)
-    vertices, faces, parent = subdivide(box.vertices, box.faces, 0.5)
-    return Scene(vertices, faces, box.face_material[parent], box.materials)
+    cut = subdivide(box.vertices, box.faces, 0.5)
+    return Scene(cut.vertices, cut.faces, box.face_material[cut.parent], box.materials)
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ class Samples:
 
 def room_of(mesh: Mesh, longest: float = SMALL) -> Room:
     """`mesh` in faces small enough to be of one material."""
-    vertices, faces, _ = subdivide(mesh.vertices, mesh.faces, longest)
-    return Room.of(vertices, faces)
+    cut = subdivide(mesh.vertices, mesh.faces, longest)
+    return Room.of(cut.vertices, cut.faces)
 
 
 def sample(capture: Capture, mesh: Mesh, rows: Sequence[str], seed: int = 0) -> Samples:

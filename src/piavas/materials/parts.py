@@ -1,0 +1,128 @@
+"""Parts of a mesh that have names: glTF and OBJ materials, and what they are made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piavas.errors import GeometryError, MaterialError
+from piavas.geometry import load_mesh
+from piavas.geometry.files import TURN_UP, weld
+from piavas.materials.names import ANY, Matches, load_names, match_names
+from piavas.materials.table import DEFAULT
+from piavas.scene import Material, Mesh, Scene
+
+NAMED = (".obj", ".glb", ".gltf")  # mesh files whose parts have names
+VAGUE = ("object", "misc")  # names that programs give to what nobody named
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the faces of a mesh are called.
+
+    Args:
+        names: of each part; a part that has none is called like its file.
+        index: `[f]` part of each face.
+        given: of each part, whether the name stands in the mesh.
+    """
+
+    names: tuple[str, ...]
+    index: NDArray[np.int32]
+    given: tuple[bool, ...]
+
+    def match(self, table: Mapping[str, Material], own: Mapping[str, str] | None = None) -> Matches:
+        """Rows of all names.
+
+        Args:
+            table: materials by name.
+            own: a mapping of the user's; "*" for all names that it does not list.
+
+        Raises:
+            MaterialError: a name that nothing is known of.
+        """
+        own = own or {}
+        if ANY in own:
+            own = {**dict.fromkeys(self.names, own[ANY]), **own}
+        return match_names(self.names, table, own)
+
+    def known(self, table: Mapping[str, Material], own: Mapping[str, str] | None = None) -> Matches:
+        """Rows of those names that say something: no "object", nothing that is only a default.
+
+        Args:
+            table: materials by name.
+            own: a mapping of the user's; "*" is not heard.
+
+        Raises:
+            MaterialError: a name of `own` is mapped to no row of the table.
+        """
+        own = own or {}
+        telling = {name: row for name, row in table.items() if name != DEFAULT}
+        words = {n: row for n, row in load_names().items() if row in telling and n not in VAGUE}
+        found = Matches({})
+        for name, given in zip(self.names, self.given, strict=True):
+            if name in own:
+                found += match_names([name], table, own, words)
+            elif given:
+                with suppress(MaterialError):
+                    found += match_names([name], telling, {}, words)
+        return found
+
+
+def named_scene(mesh: Mesh, parts: Parts, table: Mapping[str, Material], matches: Matches) -> Scene:
+    """The scene that names alone make, where all are known; parts of one row are one material."""
+    rows = list(dict.fromkeys(matches.rows[name] for name in parts.names))
+    number = np.array([rows.index(matches.rows[name]) for name in parts.names], np.int32)
+    report = {**mesh.report, "materials": {"path": "names in the mesh", **matches.report()}}
+    materials = tuple(table[row] for row in rows)
+    return Scene(mesh.vertices, mesh.faces, number[parts.index], materials, mesh.origin, report)
+
+
+def load_parts(path: str | os.PathLike[str]) -> tuple[Mesh, Parts]:
+    """A mesh file and its parts: glTF or OBJ materials, else geometries; one part of other files.
+
+    Raises:
+        GeometryError: the mesh cannot be read, or has faces without area.
+    """
+    path = Path(path)
+    mesh = load_mesh(path)  # refuses what cannot be read
+    if path.suffix.lower() not in NAMED:
+        return mesh, Parts((path.stem,), np.zeros(len(mesh.faces), np.int32), (False,))
+    import trimesh
+
+    loaded: Any = trimesh.load(path, process=False, split_object=True, group_material=True)
+    pieces: list[Any] = loaded.dump() if isinstance(loaded, trimesh.Scene) else [loaded]
+    names, given, vertices, faces, index, start = [], [], [], [], [], 0
+    for number, piece in enumerate(pieces):
+        material = getattr(piece.visual, "material", None)
+        name = getattr(material, "name", None) or piece.metadata.get("name")
+        names.append(str(name or path.stem))
+        given.append(bool(name))
+        vertices.append(np.asarray(piece.vertices, np.float64))
+        faces.append(np.asarray(piece.faces, np.int32) + start)
+        index.append(np.full(len(piece.faces), number, np.int32))
+        start += len(piece.vertices)
+    places = np.concatenate(vertices)
+    if path.suffix.lower() in (".glb", ".gltf"):
+        places = places @ TURN_UP.T
+    merged, joined = weld(places, np.concatenate(faces))
+    number_of = np.concatenate(index)
+    if len(joined) != len(number_of):
+        keep = _with_area(places, np.concatenate(faces))
+        number_of = number_of[keep]
+    if len(joined) != len(number_of):
+        raise GeometryError("has faces without area", file=path, mend="repair the mesh")
+    return Mesh(merged, joined, report=mesh.report), Parts(tuple(names), number_of, tuple(given))
+
+
+def _with_area(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Faces whose corners stay apart when vertices are welded."""
+    _, inverse = np.unique(np.round(vertices / 1e-5).astype(np.int64), axis=0, return_inverse=True)
+    a, b, c = inverse.reshape(-1)[faces].T
+    return np.asarray((a != b) & (b != c) & (c != a))
