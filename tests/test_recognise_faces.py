@@ -98,6 +98,19 @@ def test_they_come_back_from_disk(halves, tmp_path):
         load_face_materials(tmp_path)
 
 
+def test_faces_without_area_have_distributions_too(visit, tmp_path):
+    """Slivers, more of them in one place than neighbours are asked."""
+    mesh, capture = visit
+    a, b = mesh.vertices[mesh.faces[0, :2]]
+    ends = mesh.faces[0, :2]
+    vertices = np.concatenate([mesh.vertices, [(a + b) / 2]])
+    sliver = np.tile([*ends, len(mesh.vertices)], (40, 1))
+    found = assign(Mesh(vertices, np.concatenate([mesh.faces, sliver])), capture, by=Halves())
+    np.testing.assert_allclose(found.recognition.probability.sum(axis=1), 1)
+    save_scene(found.scene, tmp_path, found.faces)
+    np.testing.assert_allclose(load_face_materials(tmp_path).probability.sum(axis=1), 1)
+
+
 def test_parts_of_a_whole_sum_to_it():
     share = np.random.default_rng(5).dirichlet(np.full(27, 0.2), 500)
     parts = in_parts(share)

@@ -45,10 +45,9 @@ class FaceMaterials:
             whole: `[n]` the face of the scene that each is in.
         """
         area, count = found.room.area, int(whole.max()) + 1
-        weight = area / np.maximum(np.bincount(whole, area, count), 1e-30)[whole]
+        weight = area / np.bincount(whole, area, count)[whole]
         share = np.zeros((count, len(found.rows)))
         np.add.at(share, whole, weight[:, None] * found.probability)
-        share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-30)
         return cls(
             found.rows,
             share,

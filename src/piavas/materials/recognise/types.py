@@ -18,6 +18,8 @@ WIDTH = 320
 """Pixels across at which frames are looked at."""
 STRIDE = 4
 """Pixels between rays that ask what a frame shows."""
+SLIVER = 1e-12
+"""Square metres that a face without area counts for, so that means over such faces exist."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Room:
         faces: `[n, 3]`.
         centre: `[n, 3]` metres.
         normal: `[n, 3]` unit normals into the air.
-        area: `[n]` square metres.
+        area: `[n]` square metres; faces without any count for `SLIVER`.
         caster: the same faces, ready for rays.
     """
 
@@ -47,7 +49,8 @@ class Room:
         normal = np.cross(b - a, c - a)
         length = np.linalg.norm(normal, axis=1)
         normal /= np.maximum(length, 1e-20)[:, None]
-        return cls(vertices, faces, (a + b + c) / 3, normal, length / 2, RayCaster(vertices, faces))
+        area = np.maximum(length / 2, SLIVER)
+        return cls(vertices, faces, (a + b + c) / 3, normal, area, RayCaster(vertices, faces))
 
     @cached_property
     def surroundings(self) -> Surroundings:
