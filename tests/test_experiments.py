@@ -95,6 +95,7 @@ def test_axes_that_change_one_thing(folder):
     bench = open_bench(folder, replace(TINY))
     case = methods.Case(bench, data.protocol(bench, "rwavs-gen"), "office")
     ablations._dry(case)
+    ablations._known(case)
     ablations._few_shots(case)
     ablations._backends(case)
     dry = Comparison.load(ablations.point_path(bench, "simulation", "none: dry sound"))
@@ -102,6 +103,9 @@ def test_axes_that_change_one_thing(folder):
     assert dry.first.means == shots.first.means
     assert dry.second.means != shots.second.means
     assert shots.second.meta["share"] == 0.5
+    seen = Comparison.load(ablations.point_path(bench, "known", "surfaces around head and source"))
+    assert seen.second.meta["images"] is True
+    assert seen.second.means != dry.second.means
     told = json.loads(ablations.point_path(bench, "backend", "steam-audio").read_text())
     assert "failed" in told or told["labels"][1] == "steam-audio"
     assert "dry sound" in "\n".join(page._ablations(bench))

@@ -23,6 +23,7 @@ from piavas.files import write_json
 from piavas.geometry.surface import simplify
 from piavas.materials import load_scene, save_scene
 from piavas.refine import Clip, ClipSet, Refiner, RefinerConfig, TrainConfig, train
+from piavas.refine.features import with_known
 from piavas.scene import Mesh
 
 SIGMAS = (0.05, 0.5)
@@ -42,6 +43,7 @@ def run_ablations(bench: Bench) -> None:
     for width in WIDTHS:
         _point(case, "width", f"{width} channels", channels=width)
     _core(case)
+    _known(case)
     _rooms(case)
     _dry(case)
     _few_shots(case)
@@ -123,6 +125,21 @@ def _core(case: Case) -> None:
     recipe = case.bench.recipe
     if recipe.wave_steps:
         _point(case, "core", "wave, small", "small", steps=recipe.wave_steps)
+
+
+def _known(case: Case) -> None:
+    """The refiner is told what is seen around head and source, and how the response decays."""
+    wanted: dict[str, dict[str, bool]] = {
+        "surfaces around head and source": {"images": True},
+        "decay and level of the response": {"acoustics": True},
+    }
+    if all(point_path(case.bench, "known", value).exists() for value in wanted):
+        return
+    clips = data.knowing(case.bench, case.place, "scan", list(case.clips()))
+    for value, what in wanted.items():
+        config, network = preset(case.bench.recipe.ablation_steps, case.bench.recipe.seed)
+        network = with_known(network, clips, **what)
+        _trained(case, "known", value, clips, config, network, what)
 
 
 def _rooms(case: Case) -> None:

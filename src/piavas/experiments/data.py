@@ -31,7 +31,8 @@ from piavas.files import read_json, write_json
 from piavas.geometry import load_mesh
 from piavas.materials import load_scene, load_table, save_scene
 from piavas.pairs import pair
-from piavas.refine import ClipSet, load_clips, save_clips
+from piavas.refine import Clip, ClipSet, load_clips, save_clips
+from piavas.refine.views import Panorama
 from piavas.scene import OCTAVE_BANDS, Material, Mesh, Scene
 from piavas.twin.benchmark import TRUTH, write_videos
 from piavas.twin.benchmark_raf import write_responses
@@ -168,6 +169,23 @@ def simulated(bench: Bench, place: str, variant: str, engine: Simulator | None =
 
     bench.step(f"simulate {place}, {name}", out / "clips.json", make)
     return load_clips(out)
+
+
+def knowing(bench: Bench, place: str, variant: str, clips: Sequence[Clip]) -> list[Clip]:
+    """`clips` of one variant, with what the scene shows there and numbers of their responses."""
+    room = load_scene(bench.at("scenes", place, variant))
+    capture = load_capture(bench.at("captures", place))
+    told = {
+        clip.name: clip
+        for clip in pair(
+            capture, room, simulator(bench), sample_rate=bench.recipe.rate,
+            images=Panorama(room), acoustics=True,
+        )
+    }  # fmt: skip
+    return [
+        replace(clip, images=told[clip.name].images, acoustics=told[clip.name].acoustics)
+        for clip in clips
+    ]
 
 
 def split_by(clips: ClipSet, rules: Protocol) -> ClipSet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ AXES = {
     "core": "Core",
     "width": "Width of the spectral core (as it is: 96 channels)",
     "sigma": "Noise of the path, sigma (as it is: 1e-4)",
+    "known": "What the refiner knows besides the direction and distance of the source",
     "rooms": "Rooms that the refiner was trained on (as it is: this one)",
     "simulation": "Simulation",
     "shots": "Few shots (as it is: all)",
@@ -58,7 +59,8 @@ def write(bench: Bench) -> Path:
 def _head(bench: Bench) -> list[str]:
     recipe = bench.recipe
     films, room = recipe.videos, recipe.responses
-    facts = _any_meta(bench)
+    metas = _metas(bench)
+    facts = metas[0] if metas else {}
     waves = "the wave equation below 250 Hz" if films.waves else "rays alone"
     return [
         f"Size `{recipe.name}`: {films.environments} environments ({', '.join(films.places)}) of "
@@ -67,7 +69,7 @@ def _head(bench: Bench) -> list[str]:
         f"{recipe.rays:,} rays; a refiner takes {recipe.steps:,} steps of the preset `spectral` "
         f"for each environment and protocol, a learned baseline {recipe.baseline_steps:,} "
         f"({_slow(recipe)}). "
-        f"Seeds {films.seed} (data), {recipe.seed} (training). Commit `{facts.get('commit')}`, "
+        f"Seeds {films.seed} (data), {recipe.seed} (training). Commit {_commits(metas)}, "
         f"{facts.get('sample_rate')} Hz, head of stage 1 SHA-256 "
         f"`{str(facts.get('hrtf_hash'))[:12]}`; trim: {facts.get('trim')}; filter: "
         f"{facts.get('filter')}; intervals: {facts.get('interval')}.",
@@ -79,10 +81,14 @@ def _slow(recipe: Recipe) -> str:
     return ", ".join(f"{kind} {learned_steps(recipe, kind):,}" for kind in SLOW)
 
 
-def _any_meta(bench: Bench) -> dict[str, Any]:
-    for path in sorted(bench.at("results").rglob(f"*.{FAMILIES[0]}.json")):
-        return dict(Table.load(path).meta)
-    return {}
+def _commits(metas: Iterable[Mapping[str, Any]]) -> str:
+    return ", ".join(f"`{c}`" for c in dict.fromkeys(m.get("commit") for m in metas))
+
+
+def _metas(bench: Bench) -> list[dict[str, Any]]:
+    """Of all tables of the first family."""
+    found = sorted(bench.at("results").rglob(f"*.{FAMILIES[0]}.json"))
+    return [dict(Table.load(path).meta) for path in found]
 
 
 def methods(known: bool) -> list[str]:
@@ -223,7 +229,8 @@ def _ablations(bench: Bench) -> list[str]:
         "### Ablations, RWAVS-Gen, family `avcloud`",
         "",
         f"Environment {recipe.ablated}, {recipe.ablation_steps} steps each unless said; the "
-        "difference is against physics alone (native, scan) on the same clips.",
+        "difference is against physics alone (native, scan) on the same clips. Commit "
+        f"{_commits(_facts_of(folder))}.",
         "",
     ]
     rows = []
@@ -232,6 +239,12 @@ def _ablations(bench: Bench) -> list[str]:
             rows += _ablation_row(path, title)
     heads = ["what", "value", "MAG", "LRE (dB)", "ENV", "budget"]
     return [*parts, *_markdown(heads, rows), "", *_paper(bench)]
+
+
+def _facts_of(folder: Path) -> list[dict[str, Any]]:
+    """What the comparisons of all axes say of how they came to be."""
+    files = (read_json(path) for axis in AXES for path in sorted((folder / axis).glob("*.json")))
+    return [facts["second"]["meta"] for facts in files if "failed" not in facts]
 
 
 def _ablation_row(path: Path, title: str) -> list[list[str]]:
