@@ -119,7 +119,7 @@ def _binary(file: Path) -> list[tuple[tuple[float, ...], float, set[int]]]:
 
 
 def _text(file: Path) -> list[tuple[tuple[float, ...], float, set[int]]]:
-    found = []
+    found: list[tuple[tuple[float, ...], float, set[int]]] = []
     for number, line in lines(file):
         if not line:
             continue
