@@ -2,7 +2,12 @@
 
 from piavas.capture.gravity import align_to_gravity
 from piavas.capture.load import READERS, Reader, load_capture
-from piavas.capture.scale import metres_from_length, rescale
+from piavas.capture.scale import (
+    metres_from_camera_height,
+    metres_from_length,
+    rescale,
+    rescale_as,
+)
 from piavas.capture.types import Capture, Frame, Intrinsics, Recording
 from piavas.capture.write import write_nerfstudio
 
@@ -15,7 +20,9 @@ __all__ = [
     "Recording",
     "align_to_gravity",
     "load_capture",
+    "metres_from_camera_height",
     "metres_from_length",
     "rescale",
+    "rescale_as",
     "write_nerfstudio",
 ]

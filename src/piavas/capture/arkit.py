@@ -28,6 +28,7 @@ from piavas.files import read_json
 
 Y_UP_TO_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 """World axes: ARKit (+y up) to the house's (+z up)."""
+DEVICE = "device: ARKit measures its world in metres"
 STRETCH = 0.01
 """Most that the shapes of colour and depth image may differ."""
 FRAME = re.compile(r"^frame_(?P<key>\d+)\.json$")
@@ -56,7 +57,7 @@ class ScannerAppReader:
                 "no frame has an image", file=folder, mend="export with images: All Data"
             )
         frames = tuple(_frame(file) for file in files)
-        return Capture(folder, self.name, frames, Y_UP_TO_Z_UP.copy())
+        return Capture(folder, self.name, frames, Y_UP_TO_Z_UP.copy(), scale_by=DEVICE)
 
 
 def _frame(file: Path) -> Frame:

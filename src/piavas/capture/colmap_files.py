@@ -107,7 +107,8 @@ def read_points(file: Path) -> Sparse:
 
 
 def _binary(file: Path) -> list[tuple[tuple[float, ...], float, set[int]]]:
-    data, found = Bytes(file), []
+    data = Bytes(file)
+    found: list[tuple[tuple[float, ...], float, set[int]]] = []
     (count,) = data.take("Q", "number of points")
     for at in range(int(count)):
         where = f"points[{at}]"

@@ -4,9 +4,9 @@ Read: `frames[].file_path`, `.transform_matrix`; shared or per-frame `fl_x`, `fl
 `camera_angle_x`, `camera_angle_y`), `cx`, `cy`, `w`, `h`, `k1`, `k2`, `p1`, `p2`, `k3`;
 `camera_model` OPENCV or PINHOLE; `depth_file_path` (16-bit PNG, z-depth) with
 `depth_unit_scale_factor`; `applied_transform`.
-Ours: `metric`, `labels` {index: name}, `frames[].label_file_path`, `.time`, `depth_invalid`,
-`image_intrinsics`, `confidence_file_path` with `confidence_least`, `recordings`. The world is taken
-as it is, +z up.
+Ours: `metric`, `scale_by`, `labels` {index: name}, `frames[].label_file_path`, `.time`,
+`depth_invalid`, `image_intrinsics`, `confidence_file_path` with `confidence_least`, `recordings`.
+The world is taken as it is, +z up.
 
 nerfstudio puts the centre of the first pixel at (0.5, 0.5), `Intrinsics` at (0, 0) as OpenCV:
 half a pixel is taken off `cx` and `cy` here and put back by `write_nerfstudio`.
@@ -62,7 +62,8 @@ class NerfstudioReader:
             _frame(top, fields.record(entry, file, f"frames[{i}]"), folder, f"frames[{i}].")
             for i, entry in enumerate(entries)
         )
-        metric = top.get("metric", all(frame.depth_path is not None for frame in frames))
+        deep = all(frame.depth_path is not None for frame in frames)
+        metric = top.get("metric", deep)
         if not isinstance(metric, bool):
             raise CaptureError("is no truth value", file=file, field="metric", mend="true or false")
         return Capture(
@@ -73,6 +74,7 @@ class NerfstudioReader:
             metric=metric,
             labels=_labels(top, file),
             recordings=_recordings(top, folder),
+            scale_by=_scale_by(top, metric, file),
         )
 
 
@@ -240,6 +242,16 @@ def _applied_transform(top: fields.Record, file: Path) -> NDArray[np.float64]:
         count = 4 if isinstance(rows, list) and len(rows) == 4 else 3
         matrix[:count] = fields.array(rows, (count, 4), file, "applied_transform")
     return matrix
+
+
+def _scale_by(top: fields.Record, metric: bool, file: Path) -> str:
+    if not metric:
+        return ""
+    if top.get("scale_by"):
+        return fields.text(top["scale_by"], file, "scale_by")
+    if "metric" in top:
+        return f'stated: "metric" in {FILE}'
+    return "taken for metres, as every frame has depth in metres"
 
 
 def _labels(top: fields.Record, file: Path) -> dict[int, str]:

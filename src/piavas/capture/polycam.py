@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from piavas.capture import fields
-from piavas.capture.arkit import Y_UP_TO_Z_UP, lens_of, make_frame, present
+from piavas.capture.arkit import DEVICE, Y_UP_TO_Z_UP, lens_of, make_frame, present
 from piavas.capture.types import Capture, Frame
 from piavas.errors import CaptureError
 from piavas.files import read_json
@@ -49,7 +49,7 @@ class PolycamReader:
         if not files:
             raise CaptureError("holds no cameras", file=cameras, mend="export the raw data anew")
         frames = tuple(_frame(file, images, root) for file in files)
-        return Capture(folder, self.name, frames, Y_UP_TO_Z_UP.copy())
+        return Capture(folder, self.name, frames, Y_UP_TO_Z_UP.copy(), scale_by=DEVICE)
 
 
 def _pair(root: Path) -> tuple[Path, Path]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from piavas.capture import fields
-from piavas.capture.arkit import Y_UP_TO_Z_UP, lens_of, make_frame, present
+from piavas.capture.arkit import DEVICE, Y_UP_TO_Z_UP, lens_of, make_frame, present
 from piavas.capture.types import Capture, Frame
 from piavas.errors import CaptureError
 from piavas.files import read_json
@@ -57,7 +57,7 @@ class Record3DReader:
         )
         if not frames:
             raise CaptureError("is empty", file=file, field="poses", mend="record some frames")
-        return Capture(folder, self.name, frames, Y_UP_TO_Z_UP.copy())
+        return Capture(folder, self.name, frames, Y_UP_TO_Z_UP.copy(), scale_by=DEVICE)
 
 
 def _frame(

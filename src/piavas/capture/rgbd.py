@@ -34,6 +34,7 @@ from piavas.errors import CaptureError
 
 COLOUR = re.compile(r"^(?P<key>frame-\d+)\.color\.(jpg|jpeg|png)$")
 INTRINSICS = "camera-intrinsics.txt"
+SENSOR = "layout: poses are in metres and depth images in millimetres"
 COLOUR_INTRINSICS = "color-intrinsics.txt"
 
 
@@ -60,7 +61,7 @@ class RgbdReader:
         frames = tuple(_frame(image, camera, colour) for image in images)
         if colour is None:
             frames = _registered(frames)
-        return align_to_gravity(Capture(folder, self.name, frames, np.eye(4)))
+        return align_to_gravity(Capture(folder, self.name, frames, np.eye(4), scale_by=SENSOR))
 
 
 def _registered(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:

@@ -129,6 +129,8 @@ class Capture:
         metric: whether lengths are metres (False: up to scale).
         labels: name of each label index of the label images; empty where there are none.
         recordings: sounds recorded in the room, where there are any.
+        scale_by: what the metres come from, in words: a device, a known length, sound, ...
+        unit: metres that one unit of the files is, where `rescale` has changed them.
     """
 
     root: Path
@@ -138,6 +140,8 @@ class Capture:
     metric: bool = True
     labels: Mapping[int, str] = field(default_factory=dict)
     recordings: tuple[Recording, ...] = ()
+    scale_by: str = ""
+    unit: float = 1.0
 
     def __len__(self) -> int:
         return len(self.frames)

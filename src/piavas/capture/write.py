@@ -31,6 +31,7 @@ def write_nerfstudio(
     metric: bool = True,
     recordings: Sequence[Recording] = (),
     transform: ArrayLike | None = None,
+    scale_by: str = "",
 ) -> Path:
     """Write `transforms.json` and, with recordings, `recordings.json`; images lie there already.
 
@@ -42,6 +43,7 @@ def write_nerfstudio(
         labels: name of each index of the label images.
         metric: whether lengths are metres.
         recordings: sounds recorded in the room.
+        scale_by: what the metres come from, as in `Capture`.
         transform: `[4, 4]` written as `applied_transform`, what was applied to the original world.
 
     Returns:
@@ -57,6 +59,8 @@ def write_nerfstudio(
     top: dict[str, Any] = {"camera_model": "OPENCV", "metric": metric, **_take_shared(entries)}
     if transform is not None:
         top["applied_transform"] = np.asarray(transform, np.float64).reshape(4, 4).tolist()
+    if scale_by:
+        top["scale_by"] = scale_by
     if labels:
         top["labels"] = {str(index): name for index, name in labels.items()}
     if recordings:

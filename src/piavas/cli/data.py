@@ -53,12 +53,13 @@ def capture(
         json: print JSON for scripts.
         physics: how sound is simulated.
     """
-    from piavas.capture import load_capture
+    from piavas.capture import load_capture, rescale_as
     from piavas.materials import load_scene
     from piavas.pairs import pair
     from piavas.refine import save_clips
 
-    visit, room = load_capture(capture), load_scene(scene)
+    room = load_scene(scene)
+    visit = rescale_as(load_capture(capture), room.report)
     simulator = make_simulator(physics, "binaural")
     how: dict[str, Any] = {
         "sample_rate": physics.sample_rate,
@@ -112,7 +113,14 @@ def photos(
     for name, why in placed.left_out.items():
         console.print(f"{name}: {why}", highlight=False, markup=False, soft_wrap=True)
     facts = {"placed": len(placed.registered), "of": placed.images, "error_pixels": placed.error}
-    tell({"wrote": str(out), **facts, "scale": "unknown: give --metres to reconstruct"}, json)
+    tell(
+        {
+            "wrote": str(out),
+            **facts,
+            "scale": "unknown: give --metres or --camera-height to reconstruct",
+        },
+        json,
+    )
 
 
 def rwavs(

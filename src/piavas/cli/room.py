@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 
 from piavas.cli.tell import tell
-from piavas.errors import GeometryError
+from piavas.errors import CaptureError, GeometryError
 from piavas.files import check_target
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def reconstruct(
     depth: Literal["sensor", "stereo", "mono"] = "sensor",
     model: str | None = None,
     metres: float | None = None,
+    camera_height: float | None = None,
+    by_sound: bool = False,
     voxel: float = 0.05,
     triangles: int = 20_000,
     up: Literal["y", "z"] | None = None,
@@ -73,13 +75,15 @@ def reconstruct(
             sparse model know.
         model: mono: folder, or name on the hub, of a metric depth model of transformers.
         metres: that one unit of the capture's lengths is, where they are only up to scale.
+        camera_height: metres of the cameras over the floor, in place of --metres.
+        by_sound: let the delays of the capture's recordings tell the metres, in place of --metres.
         voxel: metres.
         triangles: budget of the mesh.
         up: upward axis of a scan; y for glTF and z for all else where it is not given.
         dry_run: only say what it will cost in time, memory and disk.
         json: print JSON for scripts.
     """
-    from piavas.capture import load_capture, rescale
+    from piavas.capture import load_capture
     from piavas.geometry import reconstruct as run
     from piavas.geometry import save_mesh
     from piavas.geometry.estimate import estimate
@@ -89,11 +93,12 @@ def reconstruct(
     extra: dict[str, object] = {}
     source: str | DepthSource
     if is_scan(capture):
+        _no_cameras(capture, camera_height, by_sound)
         found, source, extra["scan"] = _scan(capture, metres, up)
     else:
         _no_scan(capture, up)
         found, source = load_capture(capture), _depth_source(depth, model)
-        found = found if metres is None else rescale(found, metres)
+        found = _in_metres(found, metres, camera_height, by_sound)
     if dry_run:
         # Views of a scan point all ways: few of them overlap.
         how = {"sample": len(found) // 2} if extra else {}
@@ -142,11 +147,47 @@ def _scan(path: Path, metres: float | None, up: str | None) -> tuple[Capture, De
     scan = load_mesh(path, up=up)
     try:
         looks = look_round(replace(scan, vertices=scan.vertices * (metres or 1.0)))
+        if metres is not None:
+            told = f"given as --metres: {metres:.6g} m a unit"
+            looks = replace(looks, capture=replace(looks.capture, scale_by=told, unit=metres))
     except GeometryError as problem:
         raise GeometryError(
             problem.what, file=path, field=problem.field, mend=problem.mend
         ) from None
     return looks.capture, looks.rays, looks.report
+
+
+def _in_metres(
+    capture: Capture, metres: float | None, height: float | None, by_sound: bool
+) -> Capture:
+    """`capture` scaled by the one thing that was given to tell its metres."""
+    from piavas.capture import metres_from_camera_height, rescale
+
+    if sum((metres is not None, height is not None, by_sound)) > 1:
+        raise CaptureError(
+            "more than one tells the scale",
+            field="--metres, --camera-height, --by-sound",
+            mend="give one of them",
+        )
+    if height is not None:
+        found = metres_from_camera_height(capture, height)
+        return rescale(capture, found, f"cameras held {height:g} m over the floor")
+    if by_sound:
+        from piavas.datasets.heard import metres_from_sound
+
+        found, told = metres_from_sound(capture)
+        return rescale(capture, found, f"sound ({told})")
+    return capture if metres is None else rescale(capture, metres, "given as --metres")
+
+
+def _no_cameras(scan: Path, height: float | None, by_sound: bool) -> None:
+    if height is not None or by_sound:
+        raise GeometryError(
+            "is a scan, which has neither cameras nor recordings",
+            file=scan,
+            field="--camera-height" if height is not None else "--by-sound",
+            mend="give --metres, what its unit is",
+        )
 
 
 def _no_scan(capture: Path, up: str | None) -> None:

@@ -133,26 +133,32 @@ def to_metres(
             all_known = False
             scale = 1.0
         else:
-            scale, told[place] = _together(trusted)
+            scale, told[place] = together(trusted)
         for video in group:
             moves[video.number] = Similarity(scale) @ alignment.of(video)
     return Alignment(moves, metric=all_known), told
 
 
-def _together(fits: Mapping[int, MetricFit]) -> tuple[float, str]:
+def together(fits: Mapping[Any, MetricFit], of: str = "video") -> tuple[float, str]:
+    """Metres a unit by all `fits`, and a plain statement."""
     scales = np.array([fit.scale for fit in fits.values()])
     widths = np.array([np.ptp(fit.scale_interval) for fit in fits.values()])
     weights = 1 / np.maximum(widths, 1e-3 * scales) ** 2
     mean = float((weights * scales).sum() / weights.sum())
     spread = float(np.ptp(scales) / mean)
-    told = f"{mean:.4g} m a unit from {len(fits)} video(s)"
+    told = f"{mean:.4g} m a unit from {len(fits)} {of}(s)"
     if len(fits) > 1:
         told += f", whose fits differ by {100 * spread:.1f} %"
     off = np.abs(scales - mean)
     if ((off > 0.05 * mean) & (off > 1.5 * widths)).any():
         names = ", ".join(f"{n}: {fit.scale:.3g}" for n, fit in fits.items())
-        told += f" ({names}): THE VIDEOS DO NOT SHARE ONE SCALE; give an alignment file"
+        told += f" ({names}): THE {of.upper()}S DO NOT SHARE ONE SCALE; give an alignment file"
     return mean, told
+
+
+def _scale_by(place: str, facts: Mapping[str, Any] | None) -> str:
+    told = (facts or {}).get("metres", {}).get(place)
+    return f"sound ({told})" if told else "given with the alignment"
 
 
 def write_environments(
@@ -189,7 +195,11 @@ def write_environments(
         ]
         folders[place] = out / place
         write_nerfstudio(
-            folders[place].resolve(), frames, metric=capture.metric, recordings=recordings
+            folders[place].resolve(),
+            frames,
+            metric=capture.metric,
+            recordings=recordings,
+            scale_by=_scale_by(place, facts) if capture.metric else "",
         )
     if alignment is not None:
         alignment.save(out / ALIGNMENT)

@@ -58,7 +58,8 @@ def reconstruct(
         seed: of the rays that look for leaks.
 
     Returns:
-        the mesh; `report` holds depth source and what it reports, frames, voxel, triangles, area
+        the mesh; `report` holds depth source and what it reports, what the
+        metres come from, frames, voxel, triangles, area
         by origin in m², volume in m³, leak (share of rays from the cameras that escape), planes,
         ceilings, yaw, seconds by step.
 
@@ -77,7 +78,7 @@ def reconstruct(
             "its lengths are no metres",
             file=capture.root,
             field="metric",
-            mend="scale it with `piavas.capture.rescale` by a known length or camera height",
+            mend="give --metres, --camera-height or --by-sound, or `piavas.capture.rescale` it",
         )
     source = make_depth_source(depth) if isinstance(depth, str) else depth
     clock = _Clock()
@@ -100,6 +101,7 @@ def reconstruct(
         world = box.to_world(vertices)
         report = {
             "depth": source.name,
+            "scale": {"by": capture.scale_by or "not told", "metres": capture.unit},
             "frames": len(views),
             "voxel": voxel,
             "triangles": len(faces),

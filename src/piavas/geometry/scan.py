@@ -153,7 +153,17 @@ def look_round(scan: Mesh, places: ArrayLike | None = None, seed: int = 0) -> Lo
         "turned": round(turned, 4),
     }
     rays = Rays(mesh, sided=not MIXED <= turned <= 1 - MIXED)
-    return Looks(rays, Capture(Path("scan"), "scan", _frames(at), np.eye(4)), report)
+    return Looks(
+        rays,
+        Capture(
+            Path("scan"),
+            "scan",
+            _frames(at),
+            np.eye(4),
+            scale_by="taken for metres, as scans tell none",
+        ),
+        report,
+    )
 
 
 def check_unit(scan: Mesh) -> None:

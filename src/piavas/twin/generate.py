@@ -119,7 +119,9 @@ def write_index(
     for i, pose in enumerate(poses):
         image, depth, label = _paths(folder, i)
         shots.append(Frame(image, camera, pose, depth, label_path=label, time=float(i)))
-    write_nerfstudio(folder, shots, labels=LABELS, metric=True, recordings=recordings)
+    write_nerfstudio(
+        folder, shots, labels=LABELS, metric=True, recordings=recordings, scale_by="generated"
+    )
 
 
 def _paths(folder: Path, i: int) -> tuple[Path, Path, Path]:
