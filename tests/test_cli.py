@@ -10,10 +10,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from piavas.acoustics import Simulator, load_hrtf
 from piavas.audio import read_audio, write_audio
 from piavas.cli import VERBS, main
 from piavas.cli.training import SMALL_SECONDS, Training, make_configs
 from piavas.evaluate import Comparison, Table
+from piavas.pairs import provenance
 from piavas.poses import write_trajectory
 from piavas.refine import Clip, Refiner, RefinerConfig, TrainConfig, load_clips, save_clips
 from piavas.scene import Pose, Scene, Trajectory
@@ -72,7 +74,8 @@ def test_options_of_train_are_the_fields_of_its_configs():
         part.name for part in fields(RefinerConfig)
     }
     assert {part.name for part in fields(Training)} == known - {"sample_rate"}
-    assert all(part.default is None for part in fields(Training))
+    told = {part.name: part.default for part in fields(Training) if part.default is not None}
+    assert told == {"images": False, "acoustics": False}
 
 
 def test_presets():
@@ -195,6 +198,18 @@ def test_evaluate_impulse_responses_in_the_raf_family(tmp_path):
     args = ["evaluate", str(tmp_path / "predicted"), "--recordings", str(tmp_path / "recorded")]
     assert main([*args, "--out", str(tmp_path / "out"), "--family", "raf"]) == 0
     assert Table.load(tmp_path / "out" / "table.json").means["C50"] < 3
+
+
+def test_results_say_how_what_they_judge_was_simulated(tmp_path):
+    simulator = Simulator(rays=500, seed=3, hrtf="rigid-sphere")
+    facts = provenance(simulator)
+    assert facts["hrtf_hash"] == load_hrtf("rigid-sphere", sample_rate=simulator.sample_rate).digest
+    save_clips(tmp_path / "clips", make_clips(), facts)
+    args = ["evaluate", str(tmp_path / "clips"), "--out", str(tmp_path / "out")]
+    assert main(args) == 0
+    meta = Table.load(tmp_path / "out" / "table.json").meta
+    assert meta["hrtf_hash"] == facts["hrtf_hash"]
+    assert (meta["simulator"]["rays"], meta["simulator"]["seed"]) == (500, 3)
 
 
 def test_broken_clips_are_left_out_only_when_asked_and_counted(tmp_path, capsys):

@@ -18,7 +18,7 @@ from piavas.files import write_json
 from piavas.geometry import reconstruct, save_mesh
 from piavas.listen import export_sofa
 from piavas.materials import assign_materials, read_corrections, save_scene
-from piavas.pairs import pair
+from piavas.pairs import pair, provenance
 from piavas.refine import (
     Clip,
     Refiner,
@@ -80,7 +80,7 @@ def of_twin(
     capture, scene = _scene(out, stages)
     with stages("simulate the recordings"):
         clips = list(pair(capture, scene, SIMULATOR, sample_rate=RATE))
-        save_clips(out / "clips", clips)
+        save_clips(out / "clips", clips, provenance(SIMULATOR))
         responses = _responses(scene, clips)
         export_sofa(responses, out / "responses.sofa")
     with stages(f"train a small refiner on one source for {train_seconds:.0f} s"):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from piavas.acoustics import Simulator
+from piavas.acoustics import Hrtf, Simulator, load_hrtf
 from piavas.audio import Audio, read_audio
 from piavas.capture import Capture, Recording
 from piavas.capture.recordings import UNUSED
@@ -76,6 +77,18 @@ def pair(
             recording, dry, heard, wet, sample_rate=sample_rate, clip_seconds=clip_seconds,
             window=window, images=images, acoustics=numbers,
         )  # fmt: skip
+
+
+def provenance(simulator: Simulator) -> dict[str, Any]:
+    """What results must say of the simulation: engine, rays, seed, and the hash of the head."""
+    facts: dict[str, Any] = {
+        name: getattr(simulator, name)
+        for name in ("backend", "rays", "seed", "specular_order", "diffraction_order")
+    }
+    head = simulator.hrtf
+    if not isinstance(head, Hrtf):
+        head = load_hrtf(head, sample_rate=simulator.sample_rate)
+    return {"simulator": facts, "hrtf_hash": head.digest}
 
 
 def simulate_recording(

@@ -105,7 +105,7 @@ def try_clips(
         "seed": seed,
         "protocol": protocol,
         "groups": {clip.name: clip.environment or "all" for clip in tests},
-        "meta": {"split": split, "left_out": dict(clips.broken), **(meta or {})},
+        "meta": {"split": split, "left_out": dict(clips.broken), **clips.facts, **(meta or {})},
     }
     physics = {clip.name: clip.x_sim for clip in tests}
     refined: dict[str, Audio] = {}

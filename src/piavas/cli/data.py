@@ -55,7 +55,7 @@ def capture(
     """
     from piavas.capture import load_capture, rescale_as
     from piavas.materials import load_scene
-    from piavas.pairs import pair
+    from piavas.pairs import pair, provenance
     from piavas.refine import save_clips
 
     room = load_scene(scene)
@@ -71,7 +71,7 @@ def capture(
     with about(scene):
         how["images"] = _extractor(images, visit, room)
         clips = list(pair(visit, room, simulator, **how))
-    save_clips(out, clips)
+    save_clips(out, clips, provenance(simulator))
     tell({"wrote": str(out), "clips": len(clips)}, json)
 
 

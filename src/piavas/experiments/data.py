@@ -30,7 +30,7 @@ from piavas.experiments.bench import Bench
 from piavas.files import read_json, write_json
 from piavas.geometry import load_mesh
 from piavas.materials import load_scene, load_table, save_scene
-from piavas.pairs import pair
+from piavas.pairs import pair, provenance
 from piavas.refine import Clip, ClipSet, load_clips, save_clips
 from piavas.refine.views import Panorama
 from piavas.scene import OCTAVE_BANDS, Material, Mesh, Scene
@@ -165,7 +165,8 @@ def simulated(bench: Bench, place: str, variant: str, engine: Simulator | None =
         capture = load_capture(bench.at("captures", place))
         room = load_scene(bench.at("scenes", place, variant))
         draws = bench.recipe.draws if engine.backend == "native" else 1
-        save_clips(out, pair(capture, room, engine, sample_rate=bench.recipe.rate, draws=draws))
+        cut = pair(capture, room, engine, sample_rate=bench.recipe.rate, draws=draws)
+        save_clips(out, cut, provenance(engine))
 
     bench.step(f"simulate {place}, {name}", out / "clips.json", make)
     return load_clips(out)
@@ -194,7 +195,7 @@ def split_by(clips: ClipSet, rules: Protocol) -> ClipSet:
     rows = tuple(
         {**row, "split": splits[row["name"]]} for row in clips.rows if row["name"] in splits
     )
-    return ClipSet(clips.folder, rows, clips.broken)
+    return replace(clips, rows=rows)
 
 
 def held_out(rules: Protocol) -> str:

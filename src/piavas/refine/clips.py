@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,17 @@ class Clip:
         object.__setattr__(self, "source", as_point(self.source, f"{self.name}.source"))
 
 
-def save_clips(folder: str | os.PathLike[str], clips: Iterable[Clip]) -> Path:
+def save_clips(
+    folder: str | os.PathLike[str],
+    clips: Iterable[Clip],
+    facts: Mapping[str, Any] | None = None,
+) -> Path:
     """Write float WAV files, features if there are any and, last, the index that makes them a set.
+
+    Args:
+        folder: to write to.
+        clips: of one rate.
+        facts: how x_sim was made, which results then carry, see `piavas.pairs.provenance`.
 
     Raises:
         DataError: no clips, two of one name, or features of some clips only.
@@ -122,7 +131,7 @@ def save_clips(folder: str | os.PathLike[str], clips: Iterable[Clip]) -> Path:
     if not rows or len({row["name"] for row in rows}) < len(rows):
         raise DataError("no clips, or two of one name", file=folder, mend="name each clip once")
     save_features(folder, [row["name"] for row in rows], features)
-    write_json(folder / INDEX, {"format": FORMAT, "clips": rows})
+    write_json(folder / INDEX, {"format": FORMAT, "facts": dict(facts or {}), "clips": rows})
     return folder / INDEX
 
 
@@ -134,11 +143,13 @@ class ClipSet(Sequence[Clip]):
         folder: where they lie.
         rows: the index.
         broken: names that were left out, with the reason.
+        facts: how x_sim was made, where that is known.
     """
 
     folder: Path
     rows: tuple[dict[str, Any], ...]
     broken: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -154,7 +165,7 @@ class ClipSet(Sequence[Clip]):
     def of(self, split: str) -> ClipSet:
         """The clips of one split."""
         rows = tuple(row for row in self.rows if row["split"] == split)
-        return ClipSet(self.folder, rows, self.broken)
+        return replace(self, rows=rows)
 
     @property
     def sample_rate(self) -> int:
@@ -225,7 +236,12 @@ def load_clips(folder: str | os.PathLike[str], *, skip_broken: bool = False) -> 
         )
     known = load_features(folder, [row["name"] for row in data["clips"]])
     rows = ({**row, **more} for row, more in zip(data["clips"], known, strict=True))
-    clips = ClipSet(folder, tuple(rows))
+    facts = data.get("facts", {})
+    if not isinstance(facts, dict):
+        raise DataError(
+            "is no object", file=folder / INDEX, field="facts", mend="write the clips anew"
+        )
+    clips = ClipSet(folder, tuple(rows), facts=facts)
     return _without_broken(clips) if skip_broken else clips
 
 
@@ -239,4 +255,4 @@ def _without_broken(clips: ClipSet) -> ClipSet:
             broken[row["name"]] = str(problem)
     if not kept:
         raise DataError("every clip is broken", file=clips.folder, mend=next(iter(broken.values())))
-    return ClipSet(clips.folder, tuple(kept), broken)
+    return replace(clips, rows=tuple(kept), broken=broken)
