@@ -9,6 +9,7 @@ from piavas.capture.scale import (
     rescale_as,
 )
 from piavas.capture.types import Capture, Frame, Intrinsics, Recording
+from piavas.capture.vet import like_mesh, vet
 from piavas.capture.write import write_nerfstudio
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "Reader",
     "Recording",
     "align_to_gravity",
+    "like_mesh",
     "load_capture",
     "metres_from_camera_height",
     "metres_from_length",
     "rescale",
     "rescale_as",
+    "vet",
     "write_nerfstudio",
 ]

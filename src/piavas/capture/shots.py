@@ -103,19 +103,31 @@ def _frames(video: Path, out: Path, count: int) -> list[Path]:
 
 def judge_shots(shots: Sequence[Path]) -> dict[str, str]:
     """The reason by name of images that cannot be decoded, are dark, or blurred (Crete 2007)."""
+    found = {path.name: judge_shot(path) for path in shots}
+    return {name: why for name, why in found.items() if why is not None}
+
+
+def judge_shot(path: Path, widest: int | None = None) -> str | None:
+    """Why an image is of no use, or None where it is.
+
+    Args:
+        path: of the image.
+        widest: pixels to which it is thinned before; None for as it is.
+    """
     import cv2
     from skimage.measure import blur_effect
 
-    reasons: dict[str, str] = {}
-    for path in shots:
-        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if image is None:
-            reasons[path.name] = "cannot be decoded"
-        elif image.mean() < DARK:
-            reasons[path.name] = f"dark: mean grey level {image.mean():.0f} of 255"
-        elif image.std() > 0 and (blur := float(blur_effect(image))) > BLURRED:
-            reasons[path.name] = f"blurred: {blur:.2f} of 1"
-    return reasons
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        return "cannot be decoded"
+    if widest is not None and image.shape[1] > widest:
+        size = widest, max(1, round(image.shape[0] * widest / image.shape[1]))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    if image.mean() < DARK:
+        return f"dark: mean grey level {image.mean():.0f} of 255"
+    if image.std() > 0 and (blur := float(blur_effect(image))) > BLURRED:
+        return f"blurred: {blur:.2f} of 1"
+    return None
 
 
 def sharpness(image: NDArray[np.uint8]) -> float:

@@ -53,13 +53,13 @@ def capture(
         json: print JSON for scripts.
         physics: how sound is simulated.
     """
-    from piavas.capture import load_capture, rescale_as
+    from piavas.capture import like_mesh, load_capture
     from piavas.materials import load_scene
     from piavas.pairs import pair, provenance
     from piavas.refine import save_clips
 
     room = load_scene(scene)
-    visit = rescale_as(load_capture(capture), room.report)
+    visit = like_mesh(load_capture(capture), room.report)
     simulator = make_simulator(physics, "binaural")
     how: dict[str, Any] = {
         "sample_rate": physics.sample_rate,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from piavas.files import check_target
 
 if TYPE_CHECKING:
     from piavas.capture import Capture
+    from piavas.capture.doubts import Doubt
     from piavas.geometry.depth import DepthSource
 
 console = Console()
@@ -56,6 +58,7 @@ def reconstruct(
     out: Path,
     depth: Literal["sensor", "stereo", "mono"] = "sensor",
     model: str | None = None,
+    depth_unit: float | None = None,
     metres: float | None = None,
     camera_height: float | None = None,
     by_sound: bool = False,
@@ -74,6 +77,7 @@ def reconstruct(
             "mono" asks a network of each image and scales it to what stereo and the points of a
             sparse model know.
         model: mono: folder, or name on the hub, of a metric depth model of transformers.
+        depth_unit: metres that one unit of the depth images is, where the capture says otherwise.
         metres: that one unit of the capture's lengths is, where they are only up to scale.
         camera_height: metres of the cameras over the floor, in place of --metres.
         by_sound: let the delays of the capture's recordings tell the metres, in place of --metres.
@@ -83,7 +87,7 @@ def reconstruct(
         dry_run: only say what it will cost in time, memory and disk.
         json: print JSON for scripts.
     """
-    from piavas.capture import load_capture
+    from piavas.capture import load_capture, vet
     from piavas.geometry import reconstruct as run
     from piavas.geometry import save_mesh
     from piavas.geometry.estimate import estimate
@@ -91,14 +95,18 @@ def reconstruct(
 
     check_target(out, ".ply")
     extra: dict[str, object] = {}
+    doubts: tuple[Doubt, ...] = ()
     source: str | DepthSource
     if is_scan(capture):
         _no_cameras(capture, camera_height, by_sound)
         found, source, extra["scan"] = _scan(capture, metres, up)
     else:
         _no_scan(capture, up)
-        found, source = load_capture(capture), _depth_source(depth, model)
+        found = _with_depth_unit(load_capture(capture), depth_unit)
         found = _in_metres(found, metres, camera_height, by_sound)
+        if found.metric:
+            found, doubts = vet(found, depth=depth)
+        source = _depth_source(depth, model)
     if dry_run:
         # Views of a scan point all ways: few of them overlap.
         how = {"sample": len(found) // 2} if extra else {}
@@ -106,11 +114,32 @@ def reconstruct(
         tell(vars(cost), json)
         return
     mesh = run(found, depth=source, voxel=voxel, triangles=triangles)
+    if doubts:
+        extra["warnings"] = [doubt.to_json() for doubt in doubts]
     mesh = replace(mesh, report={**mesh.report, **extra})
     save_mesh(mesh, out)
+    for doubt in doubts:
+        print("\n".join(doubt.lines()), file=sys.stderr)
     for line in () if json else _fates(mesh.report):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     tell({"wrote": str(out), **mesh.report}, json)
+
+
+def _with_depth_unit(capture: Capture, unit: float | None) -> Capture:
+    """`capture` whose depth images hold `unit` metres."""
+    if unit is None:
+        return capture
+    if not capture.has_depth or not unit > 0:
+        raise CaptureError(
+            f"{unit:g} m is no unit of depth images"
+            if capture.has_depth
+            else "has no depth images",
+            file=capture.root,
+            field="--depth-unit",
+            mend="give a positive number, or leave it out",
+        )
+    frames = tuple(replace(frame, depth_scale=unit) for frame in capture.frames)
+    return replace(capture, frames=frames)
 
 
 def _depth_source(name: str, model: str | None) -> str | DepthSource:

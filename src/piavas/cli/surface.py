@@ -39,7 +39,7 @@ def materials(
             that comes with the package; "*" for all others.
         json: print JSON for scripts.
     """
-    from piavas.capture import load_capture, rescale_as
+    from piavas.capture import like_mesh, load_capture
     from piavas.errors import about
     from piavas.materials import assign, load_parts, read_corrections, save_scene
     from piavas.materials.files import MATERIALS, read_mapping
@@ -49,7 +49,7 @@ def materials(
     kept = read_corrections(out)
     mapping = read_mapping(names) if names else None
     room, parts = load_parts(mesh)
-    visit = rescale_as(load_capture(capture), room.report)
+    visit = like_mesh(load_capture(capture), room.report)
     named = parts if by == "names" or mesh.suffix.lower() in NAMED else None
     where = names or mesh if by == "names" else (out / MATERIALS if kept else None)
     with about(where):
