@@ -3,13 +3,15 @@
     python benchmarks/train_materials.py [--worlds 28] [--frames 16] [--out FOLDER] [--cache FOLDER]
 
 Apartments of seeds from 1000 up with jittered looks are photographed, reconstructed and cut into
-segments. One of five is kept for the temperature and the confusion matrix.
+segments. One of five (the last, of fewer) is kept for the temperature and the confusion matrix. An
+apartment of which too few pictures were taken to reconstruct it is left out, with a word.
 `benchmarks/materials.py` measures on seeds and textures that this never saw.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
@@ -17,8 +19,9 @@ import numpy as np
 
 import looks
 from piavas.capture import load_capture
+from piavas.errors import GeometryError
 from piavas.geometry import reconstruct
-from piavas.materials.recognise.classifier import FOLDER
+from piavas.materials.recognise.classifier import FOLDER, card_of
 from piavas.materials.recognise.samples import Samples, sample
 from piavas.twin import generate_capture
 from piavas.twin.finishes import MATERIALS
@@ -26,8 +29,8 @@ from piavas.twin.finishes import MATERIALS
 FIRST = 1000
 
 
-def samples_of(seed: int, frames: int, cache: Path | None) -> Samples:
-    """Those of one apartment."""
+def samples_of(seed: int, frames: int, cache: Path | None) -> Samples | None:
+    """Those of one apartment; None where it cannot be reconstructed."""
     file = cache / f"{seed}.npz" if cache else None
     if file and file.exists():
         data = np.load(file)
@@ -35,7 +38,12 @@ def samples_of(seed: int, frames: int, cache: Path | None) -> Samples:
     with tempfile.TemporaryDirectory() as folder:
         generate_capture(folder, seed, frames=frames, dress=lambda w: looks.jitter(w, seed))
         capture = load_capture(folder)
-        found = sample(capture, reconstruct(capture), MATERIALS, seed)
+        try:
+            mesh = reconstruct(capture)
+        except GeometryError as problem:
+            print(f"left out apartment {seed}: {problem}", flush=True)
+            return None
+        found = sample(capture, mesh, MATERIALS, seed)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(file, features=found.features, share=found.share, area=found.area)
@@ -49,15 +57,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     parser.add_argument("--cache", type=Path, default=None)
     options = parser.parse_args()
-    worlds = [samples_of(FIRST + k, options.frames, options.cache) for k in range(options.worlds)]
+    made = [samples_of(FIRST + k, options.frames, options.cache) for k in range(options.worlds)]
+    numbers = [k for k in range(options.worlds) if made[k] is not None]
+    if len(numbers) < 2:
+        parser.error("two apartments at least, one to learn from and one to measure on")
     from piavas.materials.recognise.train import train
 
-    kept = [k for k in range(options.worlds) if k % 5 == 4]
-    taught = [worlds[k] for k in range(options.worlds) if k not in kept]
+    kept = [k for k in numbers if k % 5 == 4] or numbers[-1:]
+    taught = [k for k in numbers if k not in kept]
     how = (
         f"python benchmarks/train_materials.py --worlds {options.worlds} --frames {options.frames}"
     )
-    train(taught, [worlds[k] for k in kept], options.out, command=how)
+    found = train([made[k] for k in taught], [made[k] for k in kept], options.out, command=how)
+    card = card_of(options.out)
+    held = {k: v for k, v in card["held_out"].items() if k not in ("confusion", "area_share")}
+    facts = {"worlds": len(taught), "samples": card["samples"], "temperature": found.temperature}
+    print(json.dumps({"wrote": str(options.out), **facts, **held}))
 
 
 if __name__ == "__main__":
