@@ -13,9 +13,12 @@ from piavas.capture.types import Frame, Intrinsics
 from piavas.errors import CaptureError, GeometryError
 from piavas.geometry import reconstruct
 from piavas.geometry.compare import agreement, point_to_mesh, sample_surface
+from piavas.geometry.depth.fill import Plate, _kept, fill_flat
 from piavas.geometry.depth.neighbours import neighbours
 from piavas.geometry.depth.stereo import Stereo
+from piavas.rays import RayCaster
 from piavas.scene import Mesh, Pose, Scene
+from rooms import two_rooms, walk
 
 WIDTH, HEIGHT, FOCAL = 160, 120, 110.0
 WALL, FLOOR = 3.0, -1.2  # metres: y of a wall ahead, z of a floor
@@ -70,7 +73,7 @@ def drawn(tmp_path_factory):
 def test_stereo_finds_planes_and_leaves_the_blank_empty(drawn):
     capture, truth = drawn
     errors, blank, cover = [], [], []
-    for found in Stereo(width=WIDTH).depths(capture):
+    for found in Stereo(width=WIDTH, fill=False).depths(capture):
         depth = truth[found.frame.image_path.name]
         # Distances along x of what the pixels see.
         u = np.arange(WIDTH)[None] - found.frame.intrinsics.cx
@@ -157,3 +160,66 @@ def test_a_mesh_agrees_with_itself_and_not_with_a_shifted_one():
     other = agreement(larger, mesh, seen, points)
     assert other.volume_error == pytest.approx(0.05, abs=1e-6)
     assert other.accuracy_all < 0.2
+
+
+# --- patches without texture
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """Rooms of plain faces, each of one colour; depth is known along their edges alone."""
+    world = two_rooms()
+    caster = RayCaster(world.vertices, world.faces)
+    a, b, c = np.moveaxis(world.vertices[world.faces], 1, 0)
+    normal = np.cross(b - a, c - a)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    side = np.round(normal, 3) @ [1, 2, 4] + 100 * np.round(np.einsum("ij,ij->i", normal, a), 3)
+    flat = np.unique(side, return_inverse=True)[1]
+    colours = np.random.default_rng(0).integers(60, 230, (flat.max() + 1, 3)).astype(np.uint8)
+    lens = np.array([110.0, 110.0, 79.5, 59.5])
+    plates, truths = [], []
+    for pose in walk(36):
+        empty = Plate(
+            np.zeros((120, 160, 3), np.uint8), np.zeros((120, 160), np.float32), lens, pose
+        )
+        way = empty.rays().reshape(-1, 3)
+        length = np.linalg.norm(way, axis=1)
+        start = np.broadcast_to(pose[:3, 3], way.shape)
+        distance, face = caster.closest(start, way / length[:, None])
+        depth = (distance / length).reshape(120, 160).astype(np.float32)
+        of = flat[face].reshape(120, 160)
+        inner = (cv2.erode(of.astype(np.float32), np.ones((3, 3))) == of) & (
+            cv2.dilate(of.astype(np.float32), np.ones((3, 3))) == of
+        )
+        plates.append(replace(empty, colour=colours[of], depth=np.where(inner, 0, depth)))
+        truths.append(depth)
+    return plates, truths
+
+
+def test_plain_walls_take_the_planes_of_their_edges(plain):
+    plates, truths = plain
+    error, filled = [], []
+    for plate, depth, truth in zip(plates, fill_flat(plates, 0.0), truths, strict=True):
+        new = (plate.depth == 0) & (depth > 0)
+        error.append(np.abs(depth - truth)[new] / truth[new])
+        filled.append((depth > 0)[plate.depth == 0])
+        np.testing.assert_array_equal(depth[plate.depth > 0], plate.depth[plate.depth > 0])
+    error = np.concatenate(error)
+    assert np.concatenate(filled).mean() > 0.6
+    assert np.median(error) < 0.005
+    assert np.mean(error > 0.03) < 0.1
+
+
+def test_what_others_look_through_is_emptied(plain):
+    plates, truths = plain
+    wrong = truths[0].copy()
+    wrong[30:90, 40:120] *= 0.5
+    kept = _kept(plates, [wrong, *truths[1:]], 0)[30:90, 40:120]
+    assert not kept[plates[0].depth[30:90, 40:120] == 0].any()
+    fine = _kept(plates, truths, 0)
+    assert (fine > 0).mean() > 0.7
+
+
+def test_nothing_known_fills_nothing(plain):
+    bare = [replace(plate, depth=np.zeros_like(plate.depth)) for plate in plain[0][:3]]
+    assert not any(depth.any() for depth in fill_flat(bare, 0.0))

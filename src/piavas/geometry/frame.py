@@ -22,6 +22,8 @@ def manhattan_yaw(views: list[View], bins: int = 180) -> float:
     First the peak of the wall normals' angles, folded to a quarter turn; then, within eight degrees
     of it, the turn that gathers the walls' points to the sharpest lines.
     """
+    if not views:
+        return 0.0
     normals, points = zip(*(_wall_points(view) for view in views), strict=True)
     normal, point = np.concatenate(normals), np.concatenate(points)
     if not len(normal):

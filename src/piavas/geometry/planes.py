@@ -29,6 +29,10 @@ class Crossings:
     facing: NDArray[np.int8]
     area: NDArray[np.float64]
 
+    def only(self, mask: NDArray[np.bool_]) -> Crossings:
+        """Those of `mask` `[n]`."""
+        return Crossings(self.at[mask], self.facing[mask], self.area[mask])
+
 
 @dataclass(frozen=True)
 class Plane:

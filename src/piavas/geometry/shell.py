@@ -16,14 +16,17 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from piavas.errors import GeometryError
+from piavas.geometry.ceilings import find_ceilings, find_rooms
 from piavas.geometry.fusion import Box, Fused
 from piavas.geometry.planes import Crossings, Plane, crossings, find_planes
 
 WALL_AREA = 0.6  # square metres seen of a wall from which it counts
-LEVEL_AREA = 0.8  # likewise of a floor or ceiling
+LEVEL_AREA = 0.4  # likewise of a floor or ceiling
 TALLEST_GAP = 0.25  # metres of a plan's cells that are thinner than a wall
 UNSEEN_COST = 0.6  # of a metre of boundary without a wall, re one metre of plan
 USUAL_HEIGHT = 2.5  # metres from the floor to a ceiling that nobody saw
+UPPER = 0.8  # of the height, from which surfaces tell a wall from furniture
+STRAY = 0.03  # of the most free space across an axis under which it is stray rays
 SCALE = 10_000  # of costs as whole numbers
 
 
@@ -72,6 +75,21 @@ class _Plan:
         return found[0], found[1]
 
 
+@dataclass(frozen=True)
+class _Edge:
+    """The boundary between two cells, by their numbers: metres, and the share seen as wall."""
+
+    one: int
+    two: int
+    length: float
+    wall: float
+
+    @property
+    def cost(self) -> float:
+        """Of a room that ends here: metres where no wall was seen."""
+        return self.length * (0.02 + UNSEEN_COST * (1 - self.wall))
+
+
 def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     """The closed shell about the seen free space.
 
@@ -98,8 +116,18 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     if not seen_ceiling:
         top = max(top, floor + USUAL_HEIGHT)
     plan = _plan(walls, free, box)
-    inside = _label(plan, across, free, box, cameras, floor, top)
-    ceiling = _ceilings(plan, across[2], inside, top, cameras)
+    edges = _edges(plan, across, floor, top, box.voxel)
+    inside = _label(plan, edges, free, box, cameras, floor, top)
+    ceiling = find_ceilings(
+        plan.x,
+        plan.y,
+        find_rooms(inside, [(edge.one, edge.two, edge.wall) for edge in edges]),
+        across[2].only((across[2].facing < 0) & (across[2].at[:, 2] > np.median(cameras[:, 2]))),
+        np.concatenate([across[0].at, across[1].at]),
+        _free_columns(free, plan, box),
+        floor,
+        top,
+    )
     return Shell(
         _distance(plan, inside, ceiling, floor, box),
         tuple(walls[0] + walls[1] + levels),
@@ -118,7 +146,8 @@ def _floor(
     if up:
         large = max(p.area for p in up)
         return min(p.offset for p in up if p.area > 0.15 * large), True
-    low = np.nonzero(free.any(axis=(0, 1)))[0].min()
+    # Few rays graze an unseen floor.
+    low = np.nonzero(_much(free.sum(axis=(0, 1)), STRAY / 3))[0].min()
     return float(box.axis(2)[low] - 0.5 * box.voxel), False
 
 
@@ -129,16 +158,33 @@ def _highest(
     down = [p for p in levels if p.facing < 0 and p.offset > np.median(cameras[:, 2])]
     if down:
         return max(down, key=lambda p: p.area).offset, True
-    high = np.nonzero(free.any(axis=(0, 1)))[0].max()
+    high = np.nonzero(_much(free.sum(axis=(0, 1))))[0].max()
     return float(box.axis(2)[high] + 0.5 * box.voxel), False
+
+
+def _much(count: NDArray[np.int64], share: float = STRAY) -> NDArray[np.bool_]:
+    """Where free space is more than stray rays."""
+    return np.asarray(count > share * count.max())
+
+
+def _free_columns(
+    free: NDArray[np.bool_], plan: _Plan, box: Box
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Heights `[z]`, and how many columns of each cell are free at them; last, all it has."""
+    i, j = plan.cell_of(box)
+    out = np.zeros((*plan.shape, len(box.axis(2)) + 1), np.int64)
+    rows, columns = np.nonzero(i >= 0)[0], np.nonzero(j >= 0)[0]
+    part = free[np.ix_(rows, columns)]
+    part = np.concatenate([part, np.ones((*part.shape[:2], 1), bool)], axis=2)
+    np.add.at(out, (i[rows][:, None], j[columns][None]), part)
+    return box.axis(2), out
 
 
 def _plan(walls: list[list[Plane]], free: NDArray[np.bool_], box: Box) -> _Plan:
     """Lines at wall planes, and at the ends of the free space, where a room may end unseen."""
     lines = []
     for axis in (0, 1):
-        along = free.any(axis=(1 - axis, 2))
-        seen = np.nonzero(along)[0]
+        seen = np.nonzero(_much(free.sum(axis=(1 - axis, 2))))[0]
         ends = box.axis(axis)[[seen.min(), seen.max()]] + np.array([-1, 1]) * box.voxel
         at = [plane.offset for plane in walls[axis]]
         extra = [e for e in ends if not any(abs(e - a) < TALLEST_GAP for a in at)]
@@ -159,7 +205,7 @@ def _sums(values: NDArray[np.float64], plan: _Plan, box: Box) -> NDArray[np.floa
 
 def _label(
     plan: _Plan,
-    across: list[Crossings],
+    edges: list[_Edge],
     free: NDArray[np.bool_],
     box: Box,
     cameras: NDArray[np.float64],
@@ -179,18 +225,21 @@ def _label(
     rooms = np.zeros(plan.shape, bool)
     rooms[i[at[:, 0]], j[at[:, 1]]] = True
     pull[rooms] = plan.area.sum()
-    edges = _edges(plan, across, top - floor)
     return _cut(pull, edges)
 
 
-def _edges(plan: _Plan, across: list[Crossings], height: float) -> list[tuple[int, int, float]]:
-    """Neighbouring cells and the cost of a boundary between them: metres where no wall was seen."""
+def _edges(
+    plan: _Plan, across: list[Crossings], floor: float, top: float, voxel: float
+) -> list[_Edge]:
+    """Neighbouring cells, and what was seen of a wall between them."""
     nx, ny = plan.shape
     number = np.arange(nx * ny).reshape(nx, ny)
     found = []
     for axis in (0, 1):
         lines, other = (plan.x, plan.y) if axis == 0 else (plan.y, plan.x)
-        at = across[axis].at
+        # Furniture ends below: it is the upper part of a wall that tells.
+        at, foot = across[axis].at, floor + UPPER * (top - floor)
+        at = at[at[:, 2] > foot]
         for line in range(1, len(lines) - 1):
             near = np.abs(at[:, axis] - lines[line]) < 0.08
             along = at[near, 1 - axis]
@@ -200,19 +249,18 @@ def _edges(plan: _Plan, across: list[Crossings], height: float) -> list[tuple[in
                 inside = (along >= low) & (along < high)
                 bins = max(1, int(length / 0.1))
                 place = ((along[inside] - low) / length * bins).astype(int).clip(0, bins - 1)
-                # A column counts as wall once a third of the height was seen of it.
+                # A column counts as wall once a third of that was seen of it.
                 tall = np.bincount(place, minlength=bins)
-                full = 0.33 * height / 0.05 * (length / bins) / 0.05
+                full = 0.33 * (top - foot) / voxel * (length / bins) / voxel
                 covered = float(np.minimum(tall / max(full, 1e-9), 1).mean())
-                cost = length * (0.02 + UNSEEN_COST * (1 - covered))
                 pair = (line - 1, cell), (line, cell)
                 if axis == 1:
                     pair = (cell, line - 1), (cell, line)
-                found.append((int(number[pair[0]]), int(number[pair[1]]), cost))
+                found.append(_Edge(int(number[pair[0]]), int(number[pair[1]]), length, covered))
     return found
 
 
-def _cut(pull: NDArray[np.float64], edges: list[tuple[int, int, float]]) -> NDArray[np.bool_]:
+def _cut(pull: NDArray[np.float64], edges: list[_Edge]) -> NDArray[np.bool_]:
     count = pull.size
     source, sink = count, count + 1
     rows: list[int] = []
@@ -222,10 +270,10 @@ def _cut(pull: NDArray[np.float64], edges: list[tuple[int, int, float]]) -> NDAr
         rows.append(source if value > 0 else cell)
         columns.append(cell if value > 0 else sink)
         costs.append(float(abs(value)))
-    for a, b, cost in edges:
-        rows += [a, b]
-        columns += [b, a]
-        costs += [cost, cost]
+    for edge in edges:
+        rows += [edge.one, edge.two]
+        columns += [edge.two, edge.one]
+        costs += [edge.cost, edge.cost]
     capacity = np.minimum(np.round(np.array(costs) * SCALE), 2**30).astype(np.int32)
     graph = coo_array((capacity, (rows, columns)), shape=(count + 2, count + 2)).tocsr()
     left = (graph - maximum_flow(graph, source, sink).flow).tocsr()
@@ -235,52 +283,6 @@ def _cut(pull: NDArray[np.float64], edges: list[tuple[int, int, float]]) -> NDAr
     inside = np.zeros(count + 2, bool)
     inside[reached] = True
     return inside[:count].reshape(pull.shape)
-
-
-def _ceilings(
-    plan: _Plan,
-    level: Crossings,
-    inside: NDArray[np.bool_],
-    top: float,
-    cameras: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Height of the ceiling over each cell: the mode seen there, else that of the nearest cell."""
-    down = (level.facing < 0) & (level.at[:, 2] > np.median(cameras[:, 2]))
-    at, area = level.at[down], level.area[down]
-    i = np.searchsorted(plan.x, at[:, 0]) - 1
-    j = np.searchsorted(plan.y, at[:, 1]) - 1
-    height = np.full(plan.shape, np.nan)
-    for cell in zip(*np.nonzero(inside), strict=True):
-        here = (i == cell[0]) & (j == cell[1])
-        if area[here].sum() < 0.3 * plan.area[cell]:
-            continue
-        count, edges = np.histogram(at[here, 2], np.arange(at[here, 2].min() - 0.02, 20, 0.02))
-        mode = edges[np.argmax(count)] + 0.01
-        height[cell] = np.median(at[here, 2][np.abs(at[here, 2] - mode) < 0.04])
-    return _same_heights(_nearest(plan, height, top), inside)
-
-
-def _nearest(plan: _Plan, height: NDArray[np.float64], top: float) -> NDArray[np.float64]:
-    known = np.isfinite(height)
-    if not known.any():
-        return np.full(plan.shape, top)
-    x, y = 0.5 * (plan.x[1:] + plan.x[:-1]), 0.5 * (plan.y[1:] + plan.y[:-1])
-    places = np.stack(np.meshgrid(x, y, indexing="ij"), -1)
-    near = places[known]
-    out = height.copy()
-    for cell in zip(*np.nonzero(~known), strict=True):
-        out[cell] = height[known][np.argmin(((near - places[cell]) ** 2).sum(-1))]
-    return out
-
-
-def _same_heights(height: NDArray[np.float64], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Heights within 6 cm of each other are one ceiling."""
-    out, left = height.copy(), sorted(height[inside].tolist())
-    while left:
-        group = [h for h in left if h - left[0] < 0.06]
-        out[np.abs(height - np.mean(group)) < 0.06] = np.median(group)
-        left = left[len(group) :]
-    return out
 
 
 def _distance(

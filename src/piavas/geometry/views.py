@@ -65,7 +65,7 @@ def load_views(capture: Capture, source: DepthSource, max_frames: int | None = N
         kept = np.linspace(0, len(frames) - 1, max_frames).astype(int)
         capture = replace(capture, frames=tuple(frames[i] for i in kept))
     maps = track(source.depths(capture), f"depth: {source.name}", len(capture))
-    views = [view for found in maps if (view := _view(found.frame, found.depth)) is not None]
+    views = [view for found in maps if (view := make_view(found.frame, found.depth)) is not None]
     if len(views) < FEWEST:
         raise GeometryError(
             f"{len(views)} of {len(capture)} frames have usable depth",
@@ -76,7 +76,12 @@ def load_views(capture: Capture, source: DepthSource, max_frames: int | None = N
     return views
 
 
-def _view(frame: Frame, depth: F32) -> View | None:
+def make_view(frame: Frame, depth: F32) -> View | None:
+    """`depth` `[h, w]` of `frame` made ready; None where hardly any of it is usable.
+
+    Raises:
+        CaptureError: depth of another size than the intrinsics.
+    """
     camera = frame.intrinsics
     if depth.shape != (camera.height, camera.width):
         raise CaptureError(

@@ -182,4 +182,4 @@ def known_depth() -> DepthSource:
     """What a network is anchored to: the points of a sparse model, and stereo."""
     from piavas.geometry.depth.stereo import Stereo
 
-    return Together((Points(), Stereo()))
+    return Together((Points(), Stereo(fill=False)))

@@ -1,12 +1,14 @@
 """Depth from the images alone: matched between views, kept where the views agree.
 
-Where a wall has no texture nothing is said: the shell of the room is closed from its planes later.
+Matching says nothing where a wall has no texture: such patches take a plane that their edges lie
+on (`fill`), and stay empty where there is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from piavas.capture import Capture
 from piavas.capture.types import Frame, Intrinsics
 from piavas.errors import GeometryError
+from piavas.geometry.depth.fill import Plate, fill_flat
 from piavas.geometry.depth.neighbours import neighbours
 from piavas.geometry.depth.patchmatch import FARTHEST, FLAT, NEAREST, RADIUS, WORST, spread
 from piavas.geometry.depth.source import DepthMap
@@ -33,6 +36,7 @@ class _Match:
 
     frame: Frame
     camera: Intrinsics
+    colour: NDArray[np.uint8]
     grey: F32
     near: list[int]
 
@@ -57,6 +61,7 @@ class Stereo:
         agree: other views that must confirm a pixel.
         tolerance: relative depth within which a view confirms.
         worst: cost (1 - correlation) above which a match is not believed.
+        fill: whether patches without texture take the plane of their edges.
         seed: of chance.
     """
 
@@ -66,6 +71,7 @@ class Stereo:
     agree: int = 1
     tolerance: float = 0.015
     worst: float = 0.5
+    fill: bool = True
     seed: int = 0
     name: str = "stereo"
 
@@ -87,23 +93,26 @@ class Stereo:
         guesses = [
             self._match(images, i) for i in track(range(len(images)), "match images", len(images))
         ]
-        for i, image in enumerate(images):
+        depths = [self._confirmed(images, guesses, i) for i in range(len(images))]
+        if self.fill:
+            depths = _filled(images, depths)
+        for image, depth in zip(images, depths, strict=True):
             if image.near:
-                frame = replace(image.frame, intrinsics=image.camera)
-                yield DepthMap(frame, self._confirmed(images, guesses, i))
+                yield DepthMap(replace(image.frame, intrinsics=image.camera), depth)
 
     def _prepare(self, frame: Frame, near: list[int]) -> _Match:
-        grey: F32 = cv2.cvtColor(frame.image(), cv2.COLOR_RGB2GRAY).astype(np.float32)
+        colour: NDArray[Any] = frame.image()
         camera, factor = frame.intrinsics, min(1.0, self.width / frame.intrinsics.width)
         if factor < 1:
             size = round(camera.width * factor), round(camera.height * factor)
-            grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32)
+            colour = cv2.resize(colour, size, interpolation=cv2.INTER_AREA)
             x, y = size[0] / camera.width, size[1] / camera.height
             camera = replace(
                 camera, width=size[0], height=size[1], fx=camera.fx * x, fy=camera.fy * y,
                 cx=(camera.cx + 0.5) * x - 0.5, cy=(camera.cy + 0.5) * y - 0.5,
             )  # fmt: skip
-        return _Match(frame, camera, grey, near)
+        grey = np.asarray(cv2.cvtColor(colour.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
+        return _Match(frame, camera, colour, grey, near)
 
     def _match(self, images: list[_Match], i: int) -> tuple[F32, F32]:
         """Depth `[h, w]` and its cost for image `i`."""
@@ -141,6 +150,20 @@ class Stereo:
             )  # fmt: skip
         good = (votes >= self.agree) & (cost < self.worst)
         return np.where(_not_specks(good, depth), depth, 0).astype(np.float32)
+
+
+def _filled(images: list[_Match], depths: list[F32]) -> list[F32]:
+    """`depths` with planes in patches without texture."""
+    from piavas.geometry.frame import manhattan_yaw
+    from piavas.geometry.views import make_view
+
+    frames = [replace(image.frame, intrinsics=image.camera) for image in images]
+    views = [make_view(frame, depth) for frame, depth in zip(frames, depths, strict=True)]
+    plates = [
+        Plate(image.colour, depth, image.lens, image.frame.pose)
+        for image, depth in zip(images, depths, strict=True)
+    ]
+    return fill_flat(plates, manhattan_yaw([view for view in views if view is not None]))
 
 
 def _flat(grey: F32) -> NDArray[np.bool_]:

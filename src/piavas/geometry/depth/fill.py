@@ -1,0 +1,275 @@
+"""Depth where there is no texture: a patch of one colour lies on a plane that its edges lie on.
+
+Matching finds the edges of plain walls and ceilings alone. In a room most of them lie on few planes
+(Furukawa et al. 2009, Manhattan-world stereo): level ones, and two families of upright ones. Each
+patch of an image takes the plane, or the corner of planes, on which most of its edges lie, and
+keeps it where other images agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects, gaussian_filter1d
+
+from piavas.progress import track
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+FINE = 0.01  # metres of a histogram bin across planes
+APART = 0.05  # metres between two planes
+STAND = 1.2  # times the points of its surroundings that a plane must hold
+LEAST = 0.2  # square metres of points on a plane, a view counted each time
+MOST = 48  # planes
+SCALE, SMOOTH, SMALLEST = 60, 0.8, 60  # of the segmentation: contrast, pixels, pixels
+RING = 5  # pixels across by which a patch is grown to take in its edges
+FEWEST = 25  # pixels of known depth in a patch and about it
+UNKNOWN = 30  # pixels of a patch without depth below which it is left alone
+NEAR, SLOPE = 0.015, 0.01  # metres, and share of the depth, that an edge may lie off its plane
+BEHIND = 0.7  # what an edge farther than the plane counts against it, where one on it counts 1
+BEFORE = 0.5  # likewise a point that floats before it
+BELIEVED = 0.3  # least score
+TIED = 0.7  # of the best score from which a nearer plane is taken: rooms are hollow
+GAIN = 0.12  # that a second or third plane must add to the score
+CORNER = 3  # planes of a patch
+NEAREST, FARTHEST = 0.15, 8.0  # metres
+GRAIN, GRAINS = 0.03, 4  # metres of a cell of the cloud of points, and points that it must hold
+OTHERS = 64  # images that a filled pixel is held against
+AGREE, STEP = 0.02, 0.02  # share of the depth, and metres, within which two images agree
+
+
+@dataclass(frozen=True)
+class Plate:
+    """An image with what matching found in it.
+
+    Args:
+        colour: `[h, w, 3]` bytes.
+        depth: `[h, w]` z-depth in metres, 0 where nothing is known.
+        lens: `[4]` fx, fy, cx, cy in pixels.
+        pose: `[4, 4]` camera-to-world, OpenGL axes.
+    """
+
+    colour: NDArray[np.uint8]
+    depth: F32
+    lens: F64
+    pose: F64
+
+    def rays(self) -> F64:
+        """Directions `[h, w, 3]` of z-depth 1 in the world."""
+        v, u = np.indices(self.depth.shape).astype(np.float64)
+        fx, fy, cx, cy = self.lens
+        ray = np.stack([(u - cx) / fx, -(v - cy) / fy, -np.ones_like(u)], -1)
+        return np.asarray(ray @ self.pose[:3, :3].T)
+
+    def points(self) -> F64:
+        """World points `[n, 3]` of the pixels with depth."""
+        known = self.depth > 0
+        return np.asarray(self.pose[:3, 3] + self.depth[known][:, None] * self.rays()[known])
+
+
+@dataclass(frozen=True)
+class _Planes:
+    """Places where normal `[p, 3]` times place is offset `[p]`."""
+
+    normal: F64
+    offset: F64
+
+    def depth(self, plate: Plate) -> F32:
+        """z-depth `[h, w, p]` of each plane at each pixel; inf where it is not ahead."""
+        height = self.offset - self.normal @ plate.pose[:3, 3]
+        slope = plate.rays() @ self.normal.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = height / slope
+        return np.where((z > NEAREST) & (z < 1.5 * FARTHEST), z, np.inf).astype(np.float32)
+
+
+def fill_flat(plates: Sequence[Plate], yaw: float) -> list[F32]:
+    """Depth `[h, w]` of each plate, filled where patches without texture have a plane.
+
+    Args:
+        plates: images with the depth that matching found.
+        yaw: radians by which the walls are turned (`piavas.geometry.frame.manhattan_yaw`).
+    """
+    points = [plate.points() for plate in plates]
+    # A pixel stands for an area that grows with the square of its depth.
+    weight = [p.depth[p.depth > 0].astype(float) ** 2 / (p.lens[0] * p.lens[1]) for p in plates]
+    every = np.concatenate(points)
+    if len(every) < FEWEST:
+        return [plate.depth for plate in plates]
+    planes = _find_planes(every, np.concatenate(weight), yaw)
+    cloud = _thin(every)
+    filled = [_fill(plate, planes, cloud) for plate in track(plates, "fill flat", len(plates))]
+    return [_kept(plates, filled, i) for i in range(len(plates))]
+
+
+def _find_planes(points: F64, weight: F64, yaw: float) -> _Planes:
+    """Planes along the room's axes that hold more points than their surroundings."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    found: list[tuple[float, F64, float]] = []
+    for normal in np.array([[c, s, 0], [-s, c, 0], [0, 0, 1.0]]):
+        at = points @ normal
+        low = at.min() - 0.3
+        count = np.bincount(((at - low) / FINE).astype(int), weight)
+        count = np.concatenate([count, np.zeros(30)])
+        fine, broad = gaussian_filter1d(count, 1.2), gaussian_filter1d(count, 12)
+        tops = (3 * fine > LEAST) & (fine > STAND * broad)
+        tops[1:-1] &= (fine[1:-1] >= fine[:-2]) & (fine[1:-1] >= fine[2:])
+        taken: list[float] = []
+        for bin_ in np.argsort(-fine):
+            middle = low + FINE * (bin_ + 0.5)
+            if not tops[bin_] or any(abs(middle - other) < APART for other in taken):
+                continue
+            taken.append(middle)
+            near = np.abs(at - middle) < 2 * FINE
+            offset = float(np.average(at[near], weights=weight[near]))
+            found.append((float(fine[bin_]), normal, offset))
+    found = sorted(found, key=lambda plane: -plane[0])[:MOST]
+    return _Planes(
+        np.array([normal for _, normal, _ in found]).reshape(-1, 3),
+        np.array([offset for *_, offset in found]),
+    )
+
+
+def _thin(points: F64) -> F64:
+    """Means `[m, 3]` of the points in each cell of 3 cm that holds a few."""
+    cell = np.floor(points / GRAIN).astype(np.int64)
+    cell -= cell.min(axis=0)
+    size = cell.max(axis=0) + 1
+    _, index, count = np.unique(
+        (cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2],
+        return_inverse=True,
+        return_counts=True,
+    )
+    mean = np.stack([np.bincount(index, points[:, k]) / count for k in range(3)], axis=1)
+    return np.asarray(mean[count >= GRAINS])
+
+
+def _patches(colour: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Patches of one colour `[h, w]`, from 1 (Felzenszwalb & Huttenlocher 2004)."""
+    from skimage.segmentation import felzenszwalb
+
+    found = felzenszwalb(colour, scale=SCALE, sigma=SMOOTH, min_size=SMALLEST)
+    return np.asarray(found + 1, np.int32)
+
+
+def _fill(plate: Plate, planes: _Planes, cloud: F64) -> F32:
+    """Depth with a plane in every patch that has one."""
+    patch, planar = _patches(plate.colour), planes.depth(plate)
+    u, v, z = _seen(plate, cloud)
+    owner = patch[v, u]
+    order = np.argsort(owner, kind="stable")
+    starts = np.searchsorted(owner[order], np.arange(patch.max() + 2))
+    out = plate.depth.copy()
+    for number, box in enumerate(find_objects(patch), 1):
+        grown = tuple(slice(max(side.start - 3, 0), side.stop + 3) for side in box)
+        mask, known = patch[grown] == number, plate.depth[grown]
+        if (mask & (known == 0)).sum() < UNKNOWN:
+            continue
+        edge = (cv2.dilate(mask.astype(np.uint8), np.ones((RING, RING))) > 0) & (known > 0)
+        if edge.sum() < FEWEST:
+            continue
+        floating = order[starts[number] : starts[number + 1]]
+        here = planar[grown]
+        found = _choose(
+            here[mask], here[edge], known[edge], planar[v[floating], u[floating]], z[floating]
+        )
+        if found is not None:
+            target = out[grown]
+            target[mask] = np.where(target[mask] > 0, target[mask], found)
+    return out
+
+
+def _seen(plate: Plate, cloud: F64) -> tuple[NDArray[np.int64], NDArray[np.int64], F64]:
+    """Pixels u, v and z-depths of the points of `cloud` before a camera."""
+    local = (cloud - plate.pose[:3, 3]) @ plate.pose[:3, :3]
+    local = local[local[:, 2] < -NEAREST]
+    z = -local[:, 2]
+    fx, fy, cx, cy = plate.lens
+    u = np.round(cx + fx * local[:, 0] / z).astype(np.int64)
+    v = np.round(cy - fy * local[:, 1] / z).astype(np.int64)
+    inside = (u >= 0) & (v >= 0) & (u < plate.depth.shape[1]) & (v < plate.depth.shape[0])
+    return u[inside], v[inside], z[inside]
+
+
+def _choose(patch: F32, edge: F32, known: F32, behind: F32, floating: F64) -> F32 | None:
+    """Depth of a patch's pixels by the planes that its edges lie on; None where none does.
+
+    Args:
+        patch: `[n, p]` depths of the planes at the pixels of the patch.
+        edge: `[m, p]` likewise at its edges.
+        known: `[m]` what was found there.
+        behind: `[k, p]` depths of the planes at points of other views before the patch.
+        floating: `[k]` depths of those points.
+    """
+    near = (NEAR + SLOPE * known)[:, None]
+    close = (NEAR + SLOPE * floating)[:, None]
+
+    def score(edge: F32, behind: F32) -> F64:
+        on = (np.abs(edge - known[:, None]) < near).sum(axis=0)
+        farther = (known[:, None] - edge > 2 * near).sum(axis=0)
+        before = (behind - floating[:, None] > 2 * close).sum(axis=0)
+        return np.asarray((on - BEHIND * farther) / len(known) - BEFORE * before / (
+            len(known) + before
+        ))  # fmt: skip
+
+    alone = score(edge, behind)
+    if not len(alone) or alone.max() < BELIEVED:
+        return None
+    tied = np.flatnonzero(alone > TIED * alone.max())
+    first = int(tied[np.argmin(np.median(patch[:, tied], axis=0))])
+    best, depth = alone[first], patch[:, first]
+    edge_now, behind_now = edge[:, [first]], behind[:, [first]]
+    for _ in range(CORNER - 1):  # seen from within, of two walls the nearer one is there
+        edges, behinds = np.minimum(edge, edge_now), np.minimum(behind, behind_now)
+        both = score(edges, behinds)
+        other = int(np.argmax(both))
+        if both[other] < best + GAIN:
+            break
+        best, depth = both[other], np.minimum(depth, patch[:, other])
+        edge_now, behind_now = edges[:, [other]], behinds[:, [other]]
+    far = ~(depth < FARTHEST)
+    return None if far.mean() > 0.02 else np.where(far, 0, depth).astype(np.float32)
+
+
+def _kept(plates: Sequence[Plate], filled: list[F32], i: int) -> F32:
+    """Filled depth of plate `i` where others agree at least as often as they see through it."""
+    one, depth = plates[i], filled[i]
+    agree, through = np.zeros((2, *depth.shape), np.int32)
+    step = max(1, len(plates) // OTHERS)
+    for j in range(i % step, len(plates), step):
+        if j != i:
+            other = plates[j]
+            turn = other.pose[:3, :3].T @ one.pose[:3, :3]
+            place = other.pose[:3, :3].T @ (one.pose[:3, 3] - other.pose[:3, 3])
+            _compare(depth, filled[j], one.lens, other.lens, turn, place, agree, through)
+    good = (one.depth > 0) | ((agree > 0) & (agree >= through))
+    return np.where(good, depth, 0).astype(np.float32)
+
+
+@njit(cache=True, parallel=True)
+def _compare(depth, there, lens, other, turn, place, agree, through):  # type: ignore[no-untyped-def]
+    """Count whether another image has the same surface, or looks through it; OpenGL axes."""
+    for v in prange(depth.shape[0]):
+        for u in range(depth.shape[1]):
+            z = depth[v, u]
+            if z <= 0:
+                continue
+            x, y = (u - lens[2]) / lens[0] * z, -(v - lens[3]) / lens[1] * z
+            ahead = -(turn[2, 0] * x + turn[2, 1] * y - turn[2, 2] * z + place[2])
+            if ahead < 0.1:
+                continue
+            right = turn[0, 0] * x + turn[0, 1] * y - turn[0, 2] * z + place[0]
+            up = turn[1, 0] * x + turn[1, 1] * y - turn[1, 2] * z + place[1]
+            s = int(np.round(right / ahead * other[0] + other[2]))
+            t = int(np.round(-up / ahead * other[1] + other[3]))
+            if s < 0 or t < 0 or s >= there.shape[1] or t >= there.shape[0] or there[t, s] <= 0:
+                continue
+            if abs(there[t, s] - ahead) < AGREE * ahead + STEP:
+                agree[v, u] += 1
+            elif there[t, s] > ahead:
+                through[v, u] += 1
