@@ -28,6 +28,7 @@ from piavas.evaluate import evaluate
 from piavas.evaluate.bootstrap import bootstrap
 from piavas.refine import Clip, Refiner, RefinerConfig, TrainConfig, load_clips, train
 from piavas.refine.balance import fit_share
+from piavas.refine.features import with_known
 from piavas.refine.model import power
 from piavas.trials import refine_clips
 
@@ -49,6 +50,7 @@ class Option:
         evaluations: of the network, by Euler's rule.
         rooms: whose training clips are learnt from: "own", "all" or "others".
         model: the option whose weights are taken; itself if empty.
+        known: what the network is told besides, of "images" and "acoustics", if the clips have it.
         balance: give the ears the share of the expected level difference that training clips bear
             out, of the "own" room or of "all"; clips must have been imported with several draws.
     """
@@ -59,6 +61,7 @@ class Option:
     rooms: str = "own"
     model: str = ""
     balance: str = ""
+    known: tuple[str, ...] = ()
 
 
 OPTIONS = {
@@ -77,6 +80,10 @@ OPTIONS = {
     "sigma 0.05": Option({"sigma": 0.05}),
     "sigma 0.5": Option({"sigma": 0.5}),
     "32 channels": Option(network={"channels": 32}),
+    "images": Option(known=("images",)),
+    "acoustics": Option(known=("acoustics",)),
+    "images and acoustics": Option(known=("images", "acoustics")),
+    "images and acoustics, all rooms": Option(rooms="all", known=("images", "acoustics")),
 }
 
 
@@ -108,6 +115,8 @@ def main() -> None:
 def _possible(option: Option, rooms: dict[str, list[Clip]], place: str) -> bool:
     if option.balance:
         return all(clip.balance is not None for clips in rooms.values() for clip in clips)
+    if any(getattr(clip, kind) is None for kind in option.known for clip in rooms[place]):
+        return False
     return option.rooms == "own" or len(rooms) > 1
 
 
@@ -144,7 +153,8 @@ def _try(
 ) -> list[dict[str, Any]]:
     """Train one option for one environment, and measure its test clips."""
     option, folder = OPTIONS[name], given.out / "models" / f"{given.steps}-{given.seed}"
-    home = folder / f"{option.model or name}-{place}".replace(" ", "_").replace("/", "")
+    heard_in = "all" if option.rooms == "all" else place  # one model serves all of them
+    home = folder / f"{option.model or name}-{heard_in}".replace(" ", "_").replace("/", "")
     tests = [clip for clip in rooms[place] if clip.split == "test"]
     if option.model:
         refiner = Refiner.load(home)
@@ -163,6 +173,7 @@ def _try(
         network = replace(
             RefinerConfig.spectral(), sample_rate=clips[0].sample_rate, **option.network
         )
+        network = with_known(network, clips, **dict.fromkeys(option.known, True))
         refiner = train(clips, home, config, model=network)
     return _rows(tests, refine_clips(refiner, tests, steps=option.evaluations))
 

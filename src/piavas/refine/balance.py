@@ -22,9 +22,21 @@ FLOOR = 1e-5
 """Added to the energy of an ear, as in LRE of the family avcloud."""
 
 
+BLOCK = 1 << 16
+"""Samples whose squares are summed at once."""
+
+
 def level_difference(sound: NDArray[np.floating]) -> float:
     """Decibels by which the left of `[2, time]` is louder than the right."""
-    return difference_of(np.square(sound, dtype=np.float64).sum(axis=1))
+    return difference_of(energies(sound))
+
+
+def energies(sound: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of the channels `[channel]` of `[channel, time]`, in double precision without a copy."""
+    total = np.zeros(len(sound))
+    for start in range(0, sound.shape[1], BLOCK):
+        total += np.square(sound[:, start : start + BLOCK], dtype=np.float64).sum(axis=1)
+    return total
 
 
 def difference_of(energy: NDArray[np.float64]) -> float:
@@ -61,8 +73,8 @@ def set_balance(sound: Audio, difference: float) -> Audio:
 
     The energy of both together stays. Where an ear is silent, both stay as they are.
     """
-    energy = np.square(sound, dtype=np.float64).sum(axis=1)
+    energy = energies(sound)
     ratio = 10 ** (difference / 10)
     wanted = energy.sum() * np.array([ratio, 1.0]) / (1 + ratio)
     gain = np.sqrt(wanted / np.maximum(energy, 1e-20)) if energy.all() else np.ones(2)
-    return (sound * gain[:, None]).astype(np.float32)
+    return np.asarray(sound * gain[:, None].astype(np.float32), np.float32)

@@ -20,7 +20,7 @@ from piavas.audio import Audio, check_audio
 from piavas.errors import AudioError, CheckpointError
 from piavas.files import atomic, read_json, write_json
 from piavas.refine.align import Alignment, read_alignment
-from piavas.refine.balance import set_balance
+from piavas.refine.balance import energies, set_balance
 from piavas.refine.conditioning import condition
 from piavas.refine.network import RefinerConfig, make_network
 from piavas.refine.solvers import get_solver
@@ -118,17 +118,19 @@ class Refiner:
         evaluations = flow.evaluations(steps)
         if self.alignment is not None:
             simulated = self.alignment(simulated, self.config.sample_rate)
-        scale = power(simulated)
+        scale, loud = power(simulated), power(dry)
         known = condition(pose, source, images, acoustics, counts=self.config.counts)
         place = torch.from_numpy(known)[None].to(self.device)
-        start = torch.from_numpy(simulated / scale)[None].to(self.device)
-        heard = torch.from_numpy(dry / power(dry))[None].to(self.device)
+        sound = np.empty_like(simulated)
         with torch.inference_mode():
-            pieces = [
-                self._refine(start[..., a:b], heard[..., a:b], place, flow, steps)[..., lead:keep]
-                for a, b, lead, keep in self._stretches(start.shape[-1], evaluations)
-            ]
-        sound = (torch.cat(pieces, dim=-1)[0].cpu().numpy() * scale).astype(np.float32)
+            # Of an hour there is room for what comes in and what goes out, not for copies.
+            for a, b, lead, keep in self._stretches(simulated.shape[1], evaluations):
+                start, heard = (
+                    torch.from_numpy(whole[:, a:b] / np.float32(level))[None].to(self.device)
+                    for whole, level in ((simulated, scale), (dry, loud))
+                )
+                end = self._refine(start, heard, place, flow, steps)[0, :, lead:keep]
+                sound[:, a + lead : a + keep] = end.cpu().numpy() * np.float32(scale)
         if balance is None or self.balance is None:
             return sound
         return set_balance(sound, self.balance * balance)
@@ -247,7 +249,7 @@ def load_weights(network: torch.nn.Module, path: Path) -> None:
 
 def power(signal: NDArray[np.float32]) -> float:
     """Root mean square of all channels, never zero."""
-    return max(float(np.sqrt(np.mean(np.square(signal, dtype=np.float64)))), QUIET)
+    return max(float(np.sqrt(energies(signal).sum() / signal.size)), QUIET)
 
 
 def _array(signal: NDArray[np.floating] | Tensor) -> NDArray[np.floating]:

@@ -68,7 +68,7 @@ def join_world(device: str) -> Iterator[World]:
         device: "cpu" for gloo, "cuda" for nccl and one card a process.
 
     Raises:
-        PiavasError: more processes than cards.
+        PiavasError: more processes than cards, or another process died meanwhile.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or "RANK" not in os.environ:
@@ -88,5 +88,21 @@ def join_world(device: str) -> Iterator[World]:
     torch.distributed.init_process_group("nccl" if cuda else "gloo")
     try:
         yield World(rank, size, device)
+    except RuntimeError as problem:
+        if not _is_loss(problem):
+            raise
+        raise PiavasError(
+            f"process {rank} lost another one of this training",
+            field="torchrun",
+            mend="see why that one died; started again with the same options, on as many processes "
+            "as there are, it goes on from the last checkpoint",
+        ) from problem
     finally:
         torch.distributed.destroy_process_group()
+
+
+def _is_loss(problem: RuntimeError) -> bool:
+    """Whether another process is gone; gloo says so in words alone."""
+    if isinstance(problem, torch.distributed.DistError):
+        return True
+    return "gloo" in str(problem) or "Connection closed by peer" in str(problem)
