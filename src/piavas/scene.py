@@ -17,6 +17,7 @@ __all__ = [
     "INVENTED",
     "OBSERVED",
     "OCTAVE_BANDS",
+    "OPEN",
     "Directivity",
     "ImpulseResponses",
     "Material",
@@ -208,8 +209,9 @@ class Trajectory:
         object.__setattr__(self, "poses", poses)
 
 
-OBSERVED, INFERRED, INVENTED = 0, 1, 2
-"""How a face came to be: seen by a camera, continued from that, or made up to close the room."""
+OBSERVED, INFERRED, INVENTED, OPEN = 0, 1, 2, 3
+"""How a face came to be: seen by a camera, continued from that, made up to close the room, or made
+up where there is nothing, as over a court."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ class Mesh:
     Args:
         vertices: `[v, 3]` metres.
         faces: `[f, 3]` vertex indices; the normal (right-hand rule) points into the air.
-        origin: `[f]` of OBSERVED, INFERRED, INVENTED; None where it is not known.
+        origin: `[f]` of OBSERVED, INFERRED, INVENTED, OPEN; None where it is not known.
         report: how it was made: triangles, areas, leak, volume, ... as plain JSON values.
 
     Raises:

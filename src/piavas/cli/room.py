@@ -17,7 +17,6 @@ from piavas.files import check_target
 
 if TYPE_CHECKING:
     from piavas.capture import Capture
-    from piavas.capture.doubts import Doubt
     from piavas.geometry.depth import DepthSource
 
 console = Console()
@@ -65,6 +64,7 @@ def reconstruct(
     voxel: float = 0.05,
     triangles: int = 20_000,
     up: Literal["y", "z"] | None = None,
+    open: Literal["auto", "never", "unseen"] = "auto",
     dry_run: bool = False,
     json: bool = False,
 ) -> None:
@@ -84,10 +84,14 @@ def reconstruct(
         voxel: metres.
         triangles: budget of the mesh.
         up: upward axis of a scan; y for glTF and z for all else where it is not given.
+        open: what was not seen and reflects nothing: "auto" opens top and sides where the cameras
+            looked and met nothing, and all that was not seen where no room can be known; "never";
+            "unseen" opens all of it.
         dry_run: only say what it will cost in time, memory and disk.
         json: print JSON for scripts.
     """
     from piavas.capture import load_capture, vet
+    from piavas.capture.doubts import Doubt
     from piavas.geometry import reconstruct as run
     from piavas.geometry import save_mesh
     from piavas.geometry.estimate import estimate
@@ -113,7 +117,8 @@ def reconstruct(
         cost = estimate(found, depth=source, voxel=voxel, triangles=triangles, **how)
         tell(vars(cost), json)
         return
-    mesh = run(found, depth=source, voxel=voxel, triangles=triangles)
+    mesh = run(found, depth=source, voxel=voxel, triangles=triangles, openings=open)
+    doubts = (*doubts, *(Doubt(**told) for told in mesh.report.get("warnings", ())))
     if doubts:
         extra["warnings"] = [doubt.to_json() for doubt in doubts]
     mesh = replace(mesh, report={**mesh.report, **extra})

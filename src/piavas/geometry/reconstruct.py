@@ -18,6 +18,7 @@ from piavas.geometry.air import carve
 from piavas.geometry.depth import DepthSource, make_depth_source
 from piavas.geometry.frame import bounding_box, manhattan_yaw
 from piavas.geometry.fusion import fuse
+from piavas.geometry.openness import find_open
 from piavas.geometry.report import area_by_origin, face_origin, leak, volume
 from piavas.geometry.shell import build_shell
 from piavas.geometry.slivers import flip_flat
@@ -26,6 +27,9 @@ from piavas.geometry.views import load_views
 from piavas.scene import Mesh
 
 LEAST_TRIANGLES = 100
+MEETS = ("sensor",)
+"""Sources of depth of which a pixel without any says that nothing was met there; a hole in a scan
+says only that nobody scanned it."""
 
 
 class _Clock(dict[str, float]):
@@ -45,6 +49,7 @@ def reconstruct(
     voxel: float = 0.05,
     triangles: int = 20_000,
     max_frames: int | None = None,
+    openings: str = "auto",
     seed: int = 0,
 ) -> Mesh:
     """A closed mesh of the air that the cameras stood in.
@@ -55,6 +60,8 @@ def reconstruct(
         voxel: metres of the grid.
         triangles: most that the mesh may have.
         max_frames: thin the frames to so many.
+        openings: whether invented faces stand for nothing, see `piavas.geometry.openness`:
+            "auto", "never", or "unseen" for all of them.
         seed: of the rays that look for leaks.
 
     Returns:
@@ -99,6 +106,9 @@ def reconstruct(
     with clock("report"):
         origin = face_origin(vertices, faces, fused, air, shell.planes, box)
         world = box.to_world(vertices)
+        sensor = source.name in MEETS
+        opened = find_open(world, faces, origin, views, sensor=sensor, way=openings, seed=seed)
+        origin = opened.origin
         report = {
             "depth": source.name,
             "scale": {"by": capture.scale_by or "not told", "metres": capture.unit},
@@ -108,6 +118,7 @@ def reconstruct(
             "area": area_by_origin(vertices, faces, origin),
             "volume": round(volume(vertices, faces), 3),
             "leak": leak(world, faces, cameras, seed),
+            "openness": opened.report,
             "planes": len(shell.planes),
             "floor": round(shell.floor, 4),
             "ceilings": list(shell.ceilings),
@@ -118,4 +129,6 @@ def reconstruct(
     told = getattr(source, "report", None)
     if told:
         report["depth_report"] = dict(told)
+    if opened.doubts:
+        report["warnings"] = [doubt.to_json() for doubt in opened.doubts]
     return Mesh(world, faces, origin, {**report, "seconds": dict(clock)})

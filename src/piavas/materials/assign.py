@@ -13,6 +13,7 @@ from piavas.capture import Capture
 from piavas.errors import MaterialError
 from piavas.materials.faces import FaceMaterials
 from piavas.materials.names import ANY, Matches, match_names
+from piavas.materials.opened import opened
 from piavas.materials.parts import Parts, named_scene
 from piavas.materials.recognise.labels import LabelImages
 from piavas.materials.recognise.types import Recogniser
@@ -112,7 +113,7 @@ def assign(
             found = _by_pixels(mesh, capture, table, recogniser, told)
         if parts is not None and by == "auto":
             found = replace(found, scene=_tell_names(found.scene, parts, named))
-    return replace(found, scene=correct(found.scene, corrections or {}, table))
+    return replace(found, scene=correct(opened(found.scene), corrections or {}, table))
 
 
 def _way(

@@ -16,6 +16,7 @@ from piavas.errors import GeometryError, MaterialError
 from piavas.geometry import load_mesh
 from piavas.geometry.files import TURN_UP, weld
 from piavas.materials.names import ANY, Matches, load_names, match_names
+from piavas.materials.opened import opened
 from piavas.materials.table import DEFAULT
 from piavas.scene import Material, Mesh, Scene
 
@@ -81,7 +82,9 @@ def named_scene(mesh: Mesh, parts: Parts, table: Mapping[str, Material], matches
     number = np.array([rows.index(matches.rows[name]) for name in parts.names], np.int32)
     report = {**mesh.report, "materials": {"path": "names in the mesh", **matches.report()}}
     materials = tuple(table[row] for row in rows)
-    return Scene(mesh.vertices, mesh.faces, number[parts.index], materials, mesh.origin, report)
+    return opened(
+        Scene(mesh.vertices, mesh.faces, number[parts.index], materials, mesh.origin, report)
+    )
 
 
 def load_parts(path: str | os.PathLike[str]) -> tuple[Mesh, Parts]:
