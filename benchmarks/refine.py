@@ -6,6 +6,11 @@ One JSON line a way: CPU seconds of one evaluation of a 1 s clip, real time at f
 seconds of a training step, each also as a ratio to the plain network's in the same run (the ways
 take turns), how far the outputs are from the plain network's, and the peak memory of training in a
 process of its own. OMP_NUM_THREADS=1 keeps all of it to one thread.
+
+    python benchmarks/refine.py --minutes 60 [--ways spectral]
+
+refines that much sound in one call, by one evaluation, and says how far memory rose above what the
+sound itself takes, coming in and going out.
 """
 
 from __future__ import annotations
@@ -125,16 +130,44 @@ def child(way: str, blocks: int, channels: int) -> None:
     print("nan" if peak is None else peak / 1000)
 
 
+def refine_long(way: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Memory and time of one call on long sound."""
+    refiner, _, _ = make(way, args.blocks, args.channels)
+    generator, length = np.random.default_rng(0), round(args.minutes * 60 * RATE)
+    x_sim = np.stack([generator.standard_normal(length, np.float32) for _ in range(2)])
+    x_tx = x_sim[:1].copy()
+    pose = Pose.at((0, 0, 1.5)).matrix
+    refiner(x_sim[:, :RATE], x_tx[:, :RATE], pose, (2.0, 1.0, 1.5), steps=1)
+    before = peak_mb() or math.nan
+    out, seconds = spent(lambda: refiner(x_sim, x_tx, pose, (2.0, 1.0, 1.5), steps=1))
+    risen = (peak_mb() or math.nan) - before
+    return {
+        "way": way,
+        "minutes": args.minutes,
+        "cpu_s": round(seconds, 1),
+        "in_mb": round((x_sim.nbytes + x_tx.nbytes) / 2**20),
+        "out_mb": round(out.nbytes / 2**20),
+        "peak_above_input_and_output_mb": round(risen - out.nbytes / 2**20),
+        "peak_mb": round(before + risen),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--blocks", type=int, default=30)
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--minutes", type=float, help="refine so much sound, and no more than that")
     parser.add_argument("--child", choices=WAYS)
     args = parser.parse_args()
     if args.child:
         child(args.child, args.blocks, args.channels)
+        return
+    if args.minutes:
+        for way in args.ways:
+            if way in ("ours", "spectral"):
+                print(json.dumps(refine_long(way, args)), flush=True)
         return
     networks = {way: make(way, args.blocks, args.channels)[1].eval() for way in args.ways}
     if "compiled" in networks:
