@@ -126,6 +126,19 @@ def test_one_wall_is_no_room_and_nothing_comes_back_from_the_rest(wall):
     assert said["what"].startswith("no closed room can be known")
 
 
+def test_a_corner_is_a_rooms_and_what_nobody_saw_of_it_is_closed(tmp_path):
+    """The same camera turns from the far wall of the room to that at its side, and no farther."""
+    poses = [
+        Pose.at((1.2 + 0.1 * i, 1.2, 1.5), yaw=100 + 10 * i, pitch=(-25, 0)[i % 2]).matrix
+        for i in range(9)
+    ]
+    mesh = reconstruct(load_capture(photograph(tmp_path, two_rooms(), poses)), voxel=VOXEL)
+    told = mesh.report["openness"]
+    assert told["sides_known"] < 0.5 and told["opened"] == []
+    (said,) = mesh.report["warnings"]
+    assert said["name"] == "sides-unseen" and "--open unseen" in said["mend"]
+
+
 def test_the_way_can_be_chosen(wall):
     capture = load_capture(wall)
     never = reconstruct(capture, voxel=VOXEL, openings="never")

@@ -6,7 +6,8 @@ the material of an opening, that absorbs all (`piavas.materials.opened`). This i
 top and for the sides as a whole, by two things: the share of directions about the cameras that end
 on what was seen, or on a plane seen elsewhere; and, where a sensor tells depth, whether cameras
 looked there and got none. Without the latter an unseen ceiling is a ceiling that nobody
-photographed, as in most captures of rooms.
+photographed, as in most captures of rooms. Walls that meet at a corner are taken for a room's, whose
+others nobody photographed either; one wall alone tells of no room.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from piavas.capture.doubts import Doubt
 from piavas.errors import GeometryError
 from piavas.geometry.views import View
 from piavas.rays import RayCaster
-from piavas.scene import INVENTED, OPEN, triangle_areas
+from piavas.scene import INVENTED, OBSERVED, OPEN, triangle_areas
 
 F64 = NDArray[np.float64]
 WAYS = ("auto", "never", "unseen")
@@ -36,6 +37,10 @@ EMPTY = 0.5
 POINTS, VIEWS = 300, 60
 LOOKS = 2
 """Cameras that must have looked at a place."""
+UPRIGHT = 0.3
+"""Largest vertical part of the normal of a wall."""
+CORNER = 0.15
+"""Least share of the area of walls that must face across the rest."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,9 @@ def find_open(
         for name, chosen in of.items()
     }
     chosen = [name for name in of if known[name] < KNOWN and of[name].any()]
-    # Where most of the sides are unknown no room is known at all, whether anybody looked or not.
-    no_room = "sides" in chosen
+    # Where most of the sides are unknown and no two walls meet, no room is known at all.
+    wall = (np.abs(rise) < UPRIGHT) & (origin == OBSERVED)
+    no_room = "sides" in chosen and _across(normal[wall, :2] / 2) < CORNER
     opened = {
         "auto": [n for n in chosen if no_room or empty[n] > EMPTY],
         "never": [],
@@ -134,6 +140,14 @@ def _doubts(
                 "take images all round and up, or give --open never for a room",
             ),
         )
+    if way == "auto" and known["sides"] < KNOWN:
+        return (
+            Doubt(
+                "sides-unseen",
+                f"a part of a room was seen and the rest is invented: {shares}",
+                "take images all round, or give --open unseen if there is nothing else",
+            ),
+        )
     if way == "auto" and known["top"] < KNOWN:
         return (
             Doubt(
@@ -143,6 +157,20 @@ def _doubts(
             ),
         )
     return ()
+
+
+def _across(walls: F64) -> float:
+    """Share of the area of walls that faces across most of it.
+
+    Args:
+        walls: `[w, 2]` horizontal normals, as long as the area of each.
+    """
+    size = np.linalg.norm(walls, axis=1)
+    if not size.sum() > 0:
+        return 0.0
+    unit = walls / np.maximum(size, 1e-20)[:, None]
+    spread = np.linalg.eigvalsh(np.einsum("w,wi,wj->ij", size, unit, unit))
+    return float(spread[0] / spread.sum())
 
 
 def _known(
