@@ -61,11 +61,13 @@ def _head(bench: Bench) -> list[str]:
     films, room = recipe.videos, recipe.responses
     metas = _metas(bench)
     facts = metas[0] if metas else {}
+    heard = f"{room.speakers} loudspeakers at {room.microphones} microphones each; "
+    heard = heard if "responses" in recipe.parts else ""
     waves = "the wave equation below 250 Hz" if films.waves else "rays alone"
     return [
         f"Size `{recipe.name}`: {films.environments} environments ({', '.join(films.places)}) of "
-        f"{films.videos} videos of {films.seconds} s, 1 s a clip; {room.speakers} loudspeakers at "
-        f"{room.microphones} microphones each; recordings from {waves}. Stage 1 traces "
+        f"{films.videos} videos of {films.seconds} s, 1 s a clip; {heard}recordings from {waves}. "
+        "Stage 1 traces "
         f"{recipe.rays:,} rays; a refiner takes {recipe.steps:,} steps of the preset `spectral` "
         f"for each environment and protocol, a learned baseline {recipe.baseline_steps:,} "
         f"({_slow(recipe)}). "

@@ -6,8 +6,8 @@ the material of an opening, that absorbs all (`piavas.materials.opened`). This i
 top and for the sides as a whole, by two things: the share of directions about the cameras that end
 on what was seen, or on a plane seen elsewhere; and, where a sensor tells depth, whether cameras
 looked there and got none. Without the latter an unseen ceiling is a ceiling that nobody
-photographed, as in most captures of rooms. Walls that meet at a corner are taken for a room's, whose
-others nobody photographed either; one wall alone tells of no room.
+photographed, as in most captures of rooms. Walls that meet at a corner are taken for a room's,
+whose others nobody photographed either; one wall alone tells of no room.
 """
 
 from __future__ import annotations
