@@ -3,54 +3,100 @@
     python benchmarks/reconstruction.py [--seeds 1 2 3 4 5] [--depth sensor|stereo]
         [--frames 60] [--rooms 2]
 
-Distances are exact point-to-mesh. `*_error` of sound compares what is simulated in the
-reconstruction with the true mesh, both with the true materials, at four places of each apartment:
-T30 relative, C50 and the direct-to-reverberant ratio in dB, means of absolute differences.
+Distances are exact point-to-mesh. `absorption` is the area of full absorption (500 Hz and 1 kHz)
+of the reconstruction relative to the truth's, less 1. Sound is compared in expected energies
+(`expected.py`) at eight places of each apartment, both meshes with the true materials: means of
+absolute differences (`error`) and of signed ones (`bias`); T30 relative, C50 and the
+direct-to-reverberant ratio, where the source is seen, in dB. `noise` holds the same differences
+between two simulations of the true mesh: less than that is not told from chance.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from piavas.acoustics import Simulator
+from piavas.acoustics.confidence import MIDDLE
+from piavas.acoustics.patches import face_normals
 from piavas.capture import Capture, load_capture
-from piavas.evaluate import direct_to_reverberant, room_metrics
 from piavas.geometry import reconstruct
 from piavas.geometry.compare import agreement, sample_surface, seen_points
-from piavas.scene import Mesh, Scene
+from piavas.scene import Mesh, Scene, triangle_areas
 from piavas.twin import generate_capture
 from piavas.twin.world import World
 
-SAMPLES, DENSE = 20_000, 200_000
-RATE = 16_000
-BANDS = (500.0, 1000.0, 2000.0)
+sys.path.insert(0, str(Path(__file__).parent))
+from expected import RAYS, expected
+
+SAMPLES, DENSE = 20_000, 400_000
+FINEST = 0.3  # metres of an edge within which a face is of one material
+NEAR = 16  # nearest true points of which the first that faces the same way counts
+HEADS = 8
 
 
 def with_true_materials(mesh: Mesh, world: World) -> Scene:
-    """`mesh` with each face made of what the nearest true surface is made of."""
+    """`mesh`, each piece of it of what the nearest true surface that faces its way is made of."""
     truth = world.scene()
+    vertices, faces = divide(mesh.vertices, mesh.faces, FINEST)
+    scene = Scene(vertices, faces, np.zeros(len(faces), np.int32), truth.materials)
     points, face = sample_surface(world.mesh, DENSE)
-    _, near = cKDTree(points).query(mesh.triangles.mean(axis=1))
-    return Scene(mesh.vertices, mesh.faces, truth.face_material[face[near]], truth.materials)
+    _, near = cKDTree(points).query(vertices[faces].mean(axis=1), k=NEAR)
+    alike = np.einsum("fkc,fc->fk", face_normals(truth)[face[near]], face_normals(scene)) > 0.5
+    chosen = near[np.arange(len(near)), alike.argmax(axis=1)]
+    return Scene(vertices, faces, truth.face_material[face[chosen]], truth.materials)
 
 
-def heard(scene: Scene, source: np.ndarray, heads: np.ndarray) -> dict[str, np.ndarray]:
-    """T30 in s, C50 and direct-to-reverberant ratio in dB at each head, means over bands."""
-    responses = Simulator(output="mono", sample_rate=RATE, allow_leaks=True)(scene, source, heads)
-    found = [room_metrics(r[0], RATE, bands=BANDS, broadband=False) for r in responses.samples]
-    ratio = [float(direct_to_reverberant(r, RATE)[0]) for r in responses.samples]
-    return {
-        "t30": np.array([np.nanmean(m["T30"]) for m in found]),
-        "c50": np.array([np.nanmean(m["C50"]) for m in found]),
-        "drr": np.array(ratio),
-    }
+def divide(vertices: np.ndarray, faces: np.ndarray, longest: float) -> tuple:
+    """Halve edges until none is longer than `longest`; a closed mesh stays closed."""
+    while True:
+        edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+        edges, which = np.unique(edges, axis=0, return_inverse=True)
+        ends = vertices[edges]
+        length = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
+        # Of each face at most its longest edge: one that is halved is so for both its faces.
+        side = which.reshape(-1, 3)
+        worst = side[np.arange(len(side)), length[side].argmax(axis=1)]
+        halved = np.zeros(len(edges), bool)
+        halved[worst[length[worst] > longest]] = True
+        if not halved.any():
+            return vertices, faces
+        middle = np.full(len(edges), -1, np.int32)
+        middle[halved] = len(vertices) + np.arange(halved.sum(), dtype=np.int32)
+        vertices = np.concatenate([vertices, ends[halved].mean(axis=1)])
+        faces = _split(faces, middle[side])
+
+
+def _split(faces: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Faces cut at the `middle` `[f, 3]` of their edges 01, 12, 20, where it is no -1."""
+    out = [faces[(middle < 0).all(axis=1)]]
+    for corners, cuts in zip(faces, middle, strict=True):
+        for turn in range(3):
+            (a, b, c), (ab, bc, ca) = np.roll(corners, -turn), np.roll(cuts, -turn)
+            # Turned so that the first edge is cut, and the last one only where all are.
+            if ab >= 0 and (ca < 0 or bc >= 0):
+                if bc < 0:
+                    out.append([[a, ab, c], [ab, b, c]])
+                elif ca < 0:
+                    out.append([[ab, b, bc], [a, ab, bc], [a, bc, c]])
+                else:
+                    out.append([[a, ab, ca], [ab, b, bc], [ca, bc, c], [ab, bc, ca]])
+                break
+    return np.concatenate(out).astype(np.int32)
+
+
+def absorbing(scene: Scene) -> float:
+    """Square metres of full absorption in the bands that sound is compared in."""
+    area = triangle_areas(scene.vertices, scene.faces)
+    values = np.stack([m.absorption for m in scene.materials])[:, MIDDLE].mean(axis=1)
+    return float(area @ values[scene.face_material])
 
 
 def wall_errors(mesh: Mesh, world: World) -> list[float]:
@@ -98,11 +144,12 @@ def measure(capture: Capture, world: World, depth: str) -> dict[str, object]:
     lens = capture.frames[0].intrinsics
     fov = np.array([0.5 * lens.width / lens.fx, 0.5 * lens.height / lens.fy])
     seen = seen_points(world.mesh, points, face, np.stack([f.pose for f in capture.frames]), fov)
-    places = world.free_points(5, 1, height=1.5, clearance=0.5)
-    true, found = (
-        heard(scene, places[0], places[1:])
-        for scene in (world.scene(), with_true_materials(mesh, world))
+    truth, like = world.scene(), with_true_materials(mesh, world)
+    places = world.free_points(1 + HEADS, 1, height=1.5, clearance=0.5)
+    one, other = (
+        expected(truth, places[0], places[1:], rays=2 * RAYS, seed=seed) for seed in (0, 1)
     )
+    found = expected(like, places[0], places[1:], rays=RAYS)
     walls = wall_errors(mesh, world)
     return {
         "cpu_s": round(cpu, 1),
@@ -114,9 +161,9 @@ def measure(capture: Capture, world: World, depth: str) -> dict[str, object]:
         "wall_error_worst": round(float(np.nanmax(walls)), 4),
         "walls_missing": int(np.isnan(walls).sum()),
         "doorways": f"{doorways_open(mesh, world)}/{len(world.plan.doorways)}",
-        "t30_error": round(float(np.nanmean(np.abs(found["t30"] / true["t30"] - 1))), 4),
-        "c50_error_db": round(float(np.nanmean(np.abs(found["c50"] - true["c50"]))), 2),
-        "drr_error_db": round(float(np.nanmean(np.abs(found["drr"] - true["drr"]))), 2),
+        "absorption": round(absorbing(like) / absorbing(truth) - 1, 3),
+        **found.off(one.mean(other)),
+        "noise": other.off(one),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,14 +11,15 @@ import pytest
 from conftest import shared
 from piavas.capture import load_capture
 from piavas.errors import GeometryError
-from piavas.geometry import load_mesh, reconstruct, save_mesh
+from piavas.geometry import fusion, load_mesh, reconstruct, save_mesh
 from piavas.geometry.depth.source import Sensor
 from piavas.geometry.frame import manhattan_yaw
+from piavas.geometry.fusion import Box
 from piavas.geometry.report import volume
 from piavas.geometry.surface import simplify
 from piavas.geometry.views import load_views
 from piavas.rays import RayCaster
-from piavas.scene import OBSERVED, Mesh, Scene, triangle_areas
+from piavas.scene import OBSERVED, Mesh, Pose, Scene, triangle_areas
 from rooms import distance_to, photograph, two_rooms, walk
 
 
@@ -95,6 +98,67 @@ def test_furniture_is_kept_and_solid(mesh):
     assert front[0] == pytest.approx(world.cupboard[0][0] - 5.5, abs=0.02)
 
 
+def room_with(*parts):
+    """A room of 3.6 x 3 x 2.6 m; `parts` are `(sign, low, high)`: air added or taken away."""
+    from manifold3d import Manifold
+
+    air = Manifold.cube((3.6, 3.0, 2.6))
+    for sign, low, high in parts:
+        part = Manifold.cube(tuple(np.subtract(high, low))).translate(low)
+        air = air + part if sign > 0 else air - part
+    mesh = air.to_mesh()
+    faces = np.asarray(mesh.tri_verts, np.int32)[:, ::-1]
+    return SimpleNamespace(
+        vertices=np.asarray(mesh.vert_properties, float)[:, :3], faces=faces, volume=air.volume()
+    )
+
+
+def look_about(count):
+    """Poses from four places of that room, all round, level and down."""
+    places = [(0.7, 0.6), (2.9, 0.6), (2.9, 2.4), (0.7, 2.4)]
+    return [
+        Pose.at((*places[i % 4], 1.5), yaw=47.0 * i, pitch=(0, -35, 15)[i % 3]).matrix
+        for i in range(count)
+    ]
+
+
+def test_a_recess_and_a_thin_board_keep_their_places(tmp_path):
+    """A window's reveal of 18 cm, and a board of 4 cm that stands in the air on one leg."""
+    world = room_with(
+        (1, (1.0, 2.9, 0.9), (2.4, 3.18, 2.1)),
+        (-1, (1.2, 1.0, 0.70), (2.3, 1.7, 0.74)),
+        (-1, (1.7, 1.3, -0.1), (1.8, 1.4, 0.72)),
+    )
+    mesh = reconstruct(load_capture(photograph(tmp_path, world, look_about(32))))
+    assert mesh.report["leak"] == 0
+    # The board's unseen underside takes nearly 1 %; a recess lost would take 1.1 % more.
+    assert mesh.report["volume"] == pytest.approx(world.volume, rel=0.013)
+    caster = RayCaster(mesh.vertices, mesh.faces)
+    x, z = (v.ravel() for v in np.meshgrid(np.linspace(1.2, 2.2, 6), np.linspace(1.1, 1.9, 5)))
+    pane, _ = caster.closest(np.stack([x, np.full(30, 2.0), z], 1), np.tile([0, 1.0, 0], (30, 1)))
+    np.testing.assert_allclose(pane, 1.18, atol=0.02)
+    x, y = (v.ravel() for v in np.meshgrid(np.linspace(1.3, 2.2, 6), np.linspace(1.1, 1.6, 4)))
+    top, _ = caster.closest(np.stack([x, y, np.full(24, 2.0)], 1), np.tile([0, 0, -1.0], (24, 1)))
+    np.testing.assert_allclose(top, 1.26, atol=0.02)
+    away = (np.abs(x - 1.75) > 0.15) | (np.abs(y - 1.35) > 0.15)
+    low = np.stack([x, y, np.full(24, 0.3)], 1)[away]
+    below, _ = caster.closest(low, np.tile([0, 0, 1.0], (len(low), 1)))
+    # No camera saw its underside: it comes out thicker, but with air below.
+    assert np.median(below) == pytest.approx(0.4, abs=0.1)
+
+
+def test_blocks_that_are_left_out_hold_nothing(folder):
+    """The fused field is that of every voxel asked."""
+    views = load_views(load_capture(folder), Sensor())[:4]
+    box = Box(np.array([-0.5, -0.5, -0.5]), (91, 53, 43), 0.1, 0.2)
+    quick = fusion.fuse(views, box)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fusion, "_pyramid", lambda view: np.zeros((4, 3)))
+        slow = fusion.fuse(views, box)
+    for part in ("distance", "weight", "free"):
+        np.testing.assert_array_equal(getattr(quick, part), getattr(slow, part))
+
+
 def test_a_turned_room_is_found_turned(tmp_path):
     folder = photograph(tmp_path, two_rooms(), walk(24), turn=17.0)
     capture = load_capture(folder)
@@ -118,7 +182,7 @@ def test_a_room_seen_in_part_is_closed_and_says_so(tmp_path):
 def test_real_kitchen_closes():
     mesh = reconstruct(load_capture(shared("data/sevenscenes")), max_frames=60)
     assert mesh.report["leak"] == 0
-    assert len(mesh.faces) <= 20_000
+    assert len(mesh.faces) <= 40_000
     assert mesh.report["area"]["observed"] > 15
 
 

@@ -61,8 +61,8 @@ def reconstruct(
     metres: float | None = None,
     camera_height: float | None = None,
     by_sound: bool = False,
-    voxel: float = 0.05,
-    triangles: int = 20_000,
+    voxel: float | None = None,
+    triangles: int | None = None,
     up: Literal["y", "z"] | None = None,
     open: Literal["auto", "never", "unseen"] = "auto",
     dry_run: bool = False,
@@ -81,8 +81,8 @@ def reconstruct(
         metres: that one unit of the capture's lengths is, where they are only up to scale.
         camera_height: metres of the cameras over the floor, in place of --metres.
         by_sound: let the delays of the capture's recordings tell the metres, in place of --metres.
-        voxel: metres.
-        triangles: budget of the mesh.
+        voxel: metres; 0.03 for depth of a sensor, 0.05 for all else, where it is not given.
+        triangles: budget of the mesh; likewise 40000 and 20000.
         up: upward axis of a scan; y for glTF and z for all else where it is not given.
         open: what was not seen and reflects nothing: "auto" opens top and sides where the cameras
             looked and met nothing, and all that was not seen where no room can be known; "never";

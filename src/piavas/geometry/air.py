@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter, label
+from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, label
 
 from piavas.errors import GeometryError
 from piavas.geometry.fusion import BAND, Box, Fused
 from piavas.geometry.shell import Shell, wall_zones
 
+ROUGH = 0.05  # metres of the shell within which what was seen is its noise
+DOUBTED = 0.004  # weight of what was seen, of which half is taken from beside it
 SURE = 2  # views that must have looked through a place to reopen a wall
+RECESS = 0.35  # metres that a recess is deep at most
 HOLE = 0.05  # cubic metres of free space in a wall from which it is a doorway
-SMALLEST = 0.02  # cubic metres of a solid that hangs in the air unseen from most sides
+SMALLEST = 0.002  # cubic metres of a solid that hangs in the air unseen from most sides
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,13 @@ def carve(fused: Fused, shell: Shell, box: Box, cameras: NDArray[np.float64]) ->
     """
     inside = shell.distance > 0
     stuff, guessed = _contents(fused, inside, box)
-    # Within a voxel and a half of the shell its exact planes speak, not the noisy field.
-    near = np.abs(shell.distance) < 1.5 * box.voxel
-    wall_like = near & (stuff < 0.7 * box.voxel) & (stuff > -2.0 * box.voxel)
-    inner = np.where(
-        wall_like & (stuff > shell.distance - 1.5 * box.voxel), BAND * box.voxel, stuff
-    )
+    # Close to the shell its exact planes speak, not the noisy field.
+    reach = max(1.5 * box.voxel, ROUGH)
+    wall_like = (np.abs(shell.distance) < reach) & (np.abs(stuff) < reach)
+    wall_like &= stuff > shell.distance - reach
+    inner = np.where(wall_like, BAND * box.voxel, stuff)
     field = np.minimum(shell.distance, inner)
-    field = np.maximum(field, _doorways(fused, shell, box))
+    field = np.maximum(field, _openings(fused, shell, box))
     return Air(_component(_tidy(field, box), box, cameras), guessed & inside)
 
 
@@ -62,21 +65,81 @@ def _contents(
     fused: Fused, inside: NDArray[np.bool_], box: Box
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Signed distance to furniture, and where it is a guess."""
-    known = fused.known
-    seen_through = (fused.free >= SURE) & (fused.distance > -box.voxel)
-    value = np.where(seen_through, np.maximum(fused.distance, 0.5 * box.voxel), fused.distance)
-    index = distance_transform_edt(~known, return_distances=False, return_indices=True)
-    nearest = value[tuple(index)]
     full = BAND * box.voxel
-    filled = np.where(known, value, np.where(nearest > 0, full, -full)).astype(np.float32)
-    # Borders between guesses are steps of voxels, and what was seen has the sensor's noise.
-    filled = np.where(known, gaussian_filter(filled, 0.6), gaussian_filter(filled, 1.0))
-    return filled.astype(np.float32), ~known & inside
+    filled = np.full(box.shape, -full, np.float32)
+    guessed = np.zeros(box.shape, bool)
+    _fill(fused.distance, fused.weight, fused.free, inside, full, filled, guessed)
+    # Borders between guesses are steps, and what was seen from afar alone has the sensor's noise.
+    smooth = gaussian_filter(filled, 1.0, truncate=2.0)
+    sure = fused.weight / (fused.weight + np.float32(DOUBTED))
+    sure[(fused.weight == 0) & (fused.free > 0)] = 1
+    return smooth + sure * (filled - smooth), guessed
 
 
-def _doorways(fused: Fused, shell: Shell, box: Box) -> NDArray[np.float32]:
-    """The seen free space inside walls between rooms."""
-    zone = wall_zones(shell, box)[:, :, None]
+@njit(cache=True)
+def _fill(distance, weight, free, inside, full, filled, guessed):  # type: ignore[no-untyped-def]
+    """Seen values as they are, others inside the shell like the nearest seen one (by steps)."""
+    nx, ny, nz = distance.shape
+    wave = np.empty((inside.sum() + 1, 3), np.int32)
+    first, last = 0, 0
+    for i in range(nx):
+        for j in range(ny):
+            for k in range(nz):
+                if weight[i, j, k] > 0 or free[i, j, k] > 0:
+                    filled[i, j, k] = distance[i, j, k]
+                else:
+                    guessed[i, j, k] = inside[i, j, k]
+    for i in range(1, nx - 1):
+        for j in range(1, ny - 1):
+            for k in range(1, nz - 1):
+                if not guessed[i, j, k]:
+                    continue
+                total, count = 0.0, 0
+                for axis in range(3):
+                    for step in (-1, 1):
+                        a, b, c = i, j, k
+                        if axis == 0:
+                            a += step
+                        elif axis == 1:
+                            b += step
+                        else:
+                            c += step
+                        if weight[a, b, c] > 0 or free[a, b, c] > 0:
+                            total += distance[a, b, c]
+                            count += 1
+                if count:
+                    filled[i, j, k] = full if total > 0 else -full
+                    wave[last, 0], wave[last, 1], wave[last, 2] = i, j, k
+                    last += 1
+    reached = np.zeros(distance.shape, np.bool_)
+    for n in range(last):
+        reached[wave[n, 0], wave[n, 1], wave[n, 2]] = True
+    while first < last:
+        i, j, k = wave[first]
+        first += 1
+        for axis in range(3):
+            for step in (-1, 1):
+                a, b, c = i, j, k
+                if axis == 0:
+                    a += step
+                elif axis == 1:
+                    b += step
+                else:
+                    c += step
+                if a < 0 or b < 0 or c < 0 or a >= nx or b >= ny or c >= nz:
+                    continue
+                if guessed[a, b, c] and not reached[a, b, c]:
+                    reached[a, b, c] = True
+                    filled[a, b, c] = filled[i, j, k]
+                    wave[last, 0], wave[last, 1], wave[last, 2] = a, b, c
+                    last += 1
+
+
+def _openings(fused: Fused, shell: Shell, box: Box) -> NDArray[np.float32]:
+    """Seen free space in the walls: doorways between rooms, and recesses with windows in them."""
+    columns = (shell.distance > 0).any(axis=2)
+    near = distance_transform_edt(~columns) * box.voxel <= RECESS
+    zone = (wall_zones(shell, box) | (near & ~columns))[:, :, None]
     zone = (
         zone
         & (box.axis(2) > shell.floor - 0.5 * box.voxel)
@@ -87,7 +150,9 @@ def _doorways(fused: Fused, shell: Shell, box: Box) -> NDArray[np.float32]:
     size = np.bincount(hole.ravel(), minlength=count + 1) * box.voxel**3
     real = opened & (size > HOLE)[hole]
     level = np.minimum(fused.distance, box.axis(2) - shell.floor)
-    return np.where(real, level, -0.5).astype(np.float32)
+    # Its edges lie where they were seen, between voxels.
+    rim = zone & binary_dilation(real) & (fused.weight > 0)
+    return np.where(real | rim, level, -0.5 * box.voxel).astype(np.float32)
 
 
 def _tidy(field: NDArray[np.float32], box: Box) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from piavas.capture import Capture
 from piavas.geometry.files import FACE, VERTEX
-from piavas.geometry.reconstruct import reconstruct
+from piavas.geometry.reconstruct import reconstruct, usual
 from piavas.geometry.views import WIDEST
 
 SAMPLE = 8  # frames of the coarse run
@@ -40,8 +40,8 @@ class Estimate:
 def estimate(
     capture: Capture,
     *,
-    voxel: float = 0.05,
-    triangles: int = 20_000,
+    voxel: float | None = None,
+    triangles: int | None = None,
     max_frames: int | None = None,
     sample: int = SAMPLE,
     **options: Any,
@@ -61,6 +61,9 @@ def estimate(
     Raises:
         GeometryError: as `reconstruct`.
     """
+    depth = options.get("depth", "sensor")
+    fine, many = usual(depth if isinstance(depth, str) else depth.name)
+    voxel, triangles = voxel or fine, triangles or many
     frames = min(len(capture), max_frames or len(capture))
     few, coarse = min(sample, frames), min(COARSER * voxel, 0.5)
     how = {"voxel": coarse, "triangles": triangles, "max_frames": few, **options}

@@ -17,6 +17,9 @@ from piavas.progress import track
 
 F32 = NDArray[np.float32]
 BAND = 3.0  # voxels on either side of a surface that a view speaks of
+BEHIND = 1.5  # voxels behind one: the other side of a thin wall is another surface
+FADE = 0.9  # share of the weight that is lost on the way there
+BLOCK = 8  # voxels along the edge of a block
 STEEP = 0.1  # least cosine between ray and normal that is believed
 
 
@@ -81,56 +84,96 @@ class Fused:
 
 
 @njit(parallel=True, cache=True)
-def _integrate(  # type: ignore[no-untyped-def]
-    depth, normal, turn, place, fx, fy, cx, cy, lower, voxel, band, distance, weight, free
-):
-    """Add one view. `turn` `[3, 3]` and `place` `[3]` take grid coordinates to the camera's."""
+def _integrate(  # type: ignore[no-untyped-def] # noqa: PLR0915
+    depth, normal, turn, place, fx, fy, cx, cy, lower, voxel, band, farthest, sides,
+    distance, weight, free
+):  # fmt: skip
+    """Add one view. `turn` `[3, 3]` and `place` `[3]` take grid coordinates to the camera's.
+
+    `sides` `[4, 3]` are the inward normals of the view's pyramid: blocks of voxels outside it, or
+    behind all that it sees, are left at once.
+    """
     h, w = depth.shape
-    for i in prange(distance.shape[0]):
-        for j in range(distance.shape[1]):
-            for k in range(distance.shape[2]):
-                x = lower[0] + voxel * i
-                y = lower[1] + voxel * j
-                z = lower[2] + voxel * k
-                ahead = -(turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z + place[2])
-                if ahead < 0.05:
-                    continue
+    nx, ny, nz = distance.shape
+    radius = 0.5 * np.sqrt(3.0) * voxel * BLOCK
+    behind = BEHIND * voxel
+    for bi in prange((nx + BLOCK - 1) // BLOCK):
+        for bj in range((ny + BLOCK - 1) // BLOCK):
+            for bk in range((nz + BLOCK - 1) // BLOCK):
+                half = 0.5 * (BLOCK - 1)
+                x = lower[0] + voxel * (bi * BLOCK + half)
+                y = lower[1] + voxel * (bj * BLOCK + half)
+                z = lower[2] + voxel * (bk * BLOCK + half)
                 right = turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z + place[0]
                 up = turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z + place[1]
-                u = int(np.round(right / ahead * fx + cx))
-                v = int(np.round(-up / ahead * fy + cy))
-                if u < 0 or v < 0 or u >= w or v >= h:
+                ahead = -(turn[2, 0] * x + turn[2, 1] * y + turn[2, 2] * z + place[2])
+                if ahead < -radius or ahead > farthest + radius:
                     continue
-                d = depth[v, u]
-                if d <= 0:
+                inside = True
+                for side in range(4):
+                    across = sides[side, 0] * right + sides[side, 1] * up + sides[side, 2] * ahead
+                    inside &= across > -radius
+                if not inside:
                     continue
-                gap = d - ahead
-                far = np.sqrt(right * right + up * up + ahead * ahead)
-                n0, n1, n2 = normal[v, u, 0], normal[v, u, 1], normal[v, u, 2]
-                cosine = -(n0 * right + n1 * up - n2 * ahead) / far
-                if n0 == 0 and n1 == 0 and n2 == 0:
-                    cosine = 0.3
-                    signed = gap
-                else:
-                    # The seen point of this pixel, less the voxel, along the normal.
-                    sx = (u - cx) / fx * d - right
-                    sy = -(v - cy) / fy * d - up
-                    sz = -d + ahead
-                    signed = -(sx * n0 + sy * n1 + sz * n2)
-                if gap * far / ahead > band and signed > 0.5 * band:
-                    if gap * far / ahead > 2 * band or signed > band:
-                        free[i, j, k] += 1
-                    if signed > band:
-                        continue
-                # Only half the band behind: the other side of a thin wall is another surface.
-                if cosine < STEEP or signed > band or signed < -0.5 * band:
-                    continue
-                if gap * far / ahead < -band:
-                    continue
-                s = cosine / max(d, 0.5) ** 2
-                total = weight[i, j, k] + s
-                distance[i, j, k] += (signed - distance[i, j, k]) * s / total
-                weight[i, j, k] = total
+                for i in range(bi * BLOCK, min(nx, bi * BLOCK + BLOCK)):
+                    for j in range(bj * BLOCK, min(ny, bj * BLOCK + BLOCK)):
+                        x, y = lower[0] + voxel * i, lower[1] + voxel * j
+                        right0 = turn[0, 0] * x + turn[0, 1] * y + place[0]
+                        up0 = turn[1, 0] * x + turn[1, 1] * y + place[1]
+                        ahead0 = -(turn[2, 0] * x + turn[2, 1] * y + place[2])
+                        for k in range(bk * BLOCK, min(nz, bk * BLOCK + BLOCK)):
+                            z = lower[2] + voxel * k
+                            ahead = ahead0 - turn[2, 2] * z
+                            if ahead < 0.05:
+                                continue
+                            right, up = right0 + turn[0, 2] * z, up0 + turn[1, 2] * z
+                            u = int(np.floor(right / ahead * fx + cx + 0.5))
+                            v = int(np.floor(-up / ahead * fy + cy + 0.5))
+                            if u < 0 or v < 0 or u >= w or v >= h:
+                                continue
+                            d = depth[v, u]
+                            gap = d - ahead
+                            if d <= 0 or gap < -2 * band:
+                                continue
+                            far = np.sqrt(right * right + up * up + ahead * ahead)
+                            along = gap * far / ahead
+                            if along < -band:
+                                continue
+                            n0, n1, n2 = normal[v, u, 0], normal[v, u, 1], normal[v, u, 2]
+                            if n0 == 0 and n1 == 0 and n2 == 0:
+                                cosine = 0.3
+                                signed = gap
+                            else:
+                                cosine = -(n0 * right + n1 * up - n2 * ahead) / far
+                                # The seen point of this pixel, less the voxel, along the normal.
+                                sx = (u - cx) / fx * d - right
+                                sy = -(v - cy) / fy * d - up
+                                signed = -(sx * n0 + sy * n1 - gap * n2)
+                            if along > band and signed > 0.5 * band:
+                                if along > 2 * band or signed > band:
+                                    free[i, j, k] += 1
+                                if signed > band:
+                                    continue
+                            if cosine < STEEP or signed > band or signed < -behind:
+                                continue
+                            # Noise of depth grows as distance squared: what was seen near counts.
+                            s = cosine / max(d, 0.5) ** 4
+                            if signed < 0:
+                                # Seen is the air before a surface; what lies behind is presumed.
+                                s *= 1 + FADE * signed / behind
+                            total = weight[i, j, k] + s
+                            distance[i, j, k] += (signed - distance[i, j, k]) * s / total
+                            weight[i, j, k] = total
+
+
+def _pyramid(view: View) -> NDArray[np.float64]:
+    """Inward normals `[4, 3]` (right, up, ahead) of the planes through the image's edges."""
+    h, w = view.depth.shape
+    (fx, fy), (cx, cy) = view.focal, view.centre
+    sides = np.array(
+        [[fx, 0, cx + 0.5], [-fx, 0, w - 0.5 - cx], [0, -fy, cy + 0.5], [0, fy, h - 0.5 - cy]]
+    )
+    return np.asarray(sides / np.linalg.norm(sides, axis=1, keepdims=True))
 
 
 def fuse(views: list[View], box: Box) -> Fused:
@@ -152,6 +195,8 @@ def fuse(views: list[View], box: Box) -> Fused:
             box.lower,
             box.voxel,
             band,
+            float(view.depth.max()) + band,
+            _pyramid(view),
             distance,
             weight,
             free,

@@ -16,13 +16,14 @@ from piavas.capture import Capture
 from piavas.errors import GeometryError
 from piavas.geometry.air import carve
 from piavas.geometry.depth import DepthSource, make_depth_source
+from piavas.geometry.depth.source import Sensor
 from piavas.geometry.frame import bounding_box, manhattan_yaw
 from piavas.geometry.fusion import fuse
 from piavas.geometry.openness import find_open
 from piavas.geometry.report import area_by_origin, face_origin, leak, volume
 from piavas.geometry.shell import build_shell
 from piavas.geometry.slivers import flip_flat
-from piavas.geometry.surface import extract, simplify, snap
+from piavas.geometry.surface import extract, fair, simplify, snap
 from piavas.geometry.views import load_views
 from piavas.scene import Mesh
 
@@ -42,12 +43,17 @@ class _Clock(dict[str, float]):
         self[step] = round(time.perf_counter() - started, 2)
 
 
+def usual(depth: str) -> tuple[float, int]:
+    """Voxel in metres and triangles for depth of the source `depth`: as fine as it can tell."""
+    return (0.03, 40_000) if depth == Sensor.name else (0.05, 20_000)
+
+
 def reconstruct(
     capture: Capture,
     *,
     depth: str | DepthSource = "sensor",
-    voxel: float = 0.05,
-    triangles: int = 20_000,
+    voxel: float | None = None,
+    triangles: int | None = None,
     max_frames: int | None = None,
     openings: str = "auto",
     seed: int = 0,
@@ -57,8 +63,8 @@ def reconstruct(
     Args:
         capture: with depth for every frame, or images that overlap for `depth="stereo"`.
         depth: "sensor", "stereo", or any `DepthSource`.
-        voxel: metres of the grid.
-        triangles: most that the mesh may have.
+        voxel: metres of the grid; None for 3 cm with depth of a sensor, else 5 cm.
+        triangles: most that the mesh may have; None for 40,000 with depth of a sensor, else 20,000.
         max_frames: thin the frames to so many.
         openings: whether invented faces stand for nothing, see `piavas.geometry.openness`:
             "auto", "never", or "unseen" for all of them.
@@ -74,6 +80,10 @@ def reconstruct(
         GeometryError: no depth, too few frames, no closed air, lengths that are no metres, or
             options out of range.
     """
+    source = make_depth_source(depth) if isinstance(depth, str) else depth
+    fine, many = usual(source.name)
+    voxel = fine if voxel is None else voxel
+    triangles = many if triangles is None else triangles
     if not 0.01 <= voxel <= 0.5:
         raise GeometryError(f"{voxel!r} m is no voxel", field="voxel", mend="give 0.01 to 0.5 m")
     if triangles < LEAST_TRIANGLES:
@@ -87,7 +97,6 @@ def reconstruct(
             field="metric",
             mend="give --metres, --camera-height or --by-sound, or `piavas.capture.rescale` it",
         )
-    source = make_depth_source(depth) if isinstance(depth, str) else depth
     clock = _Clock()
     with clock("read"):
         views = load_views(capture, source, max_frames)
@@ -101,7 +110,9 @@ def reconstruct(
         air = carve(fused, shell, box, box.to_grid(cameras))
     with clock("surface"):
         vertices, faces = extract(air.field, box)
+        vertices = fair(vertices, faces, air.guessed[tuple(box.index(vertices).T)])
         vertices, faces = simplify(snap(vertices, faces, shell.planes, voxel), faces, triangles)
+        vertices = snap(vertices, faces, shell.planes, voxel)
         faces = flip_flat(vertices, faces)
     with clock("report"):
         origin = face_origin(vertices, faces, fused, air, shell.planes, box)

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from piavas.errors import GeometryError
 from piavas.geometry.fusion import Box
 from piavas.geometry.planes import Plane
 
-SNAP = 0.6  # voxels within which a vertex belongs to a plane
-TOLERANCES = (0.004, 0.006, 0.008, 0.011, 0.015, 0.02, 0.03, 0.045, 0.065, 0.1)  # metres
+SEEN = 0.2  # share of the smoothing that seen surfaces get
+ROUNDS, FORTH, BACK = 10, 0.5, -0.53  # of smoothing: passes, and the two steps of each
+SNAP = 0.025  # metres, or 0.6 voxels if more, within which a vertex belongs to a plane
+TOLERANCES = (
+    0.003,
+    0.005,
+    0.0065,
+    0.008,
+    0.01,
+    0.012,
+    0.015,
+    0.02,
+    0.03,
+    0.045,
+    0.065,
+    0.1,
+)  # metres
 
 Triangles = tuple[NDArray[np.float64], NDArray[np.int32]]
 
@@ -24,6 +40,23 @@ def extract(field: NDArray[np.float32], box: Box) -> Triangles:
     return box.lower + box.voxel * (vertices.astype(np.float64) - 1), faces.astype(np.int32)
 
 
+def fair(
+    vertices: NDArray[np.float64], faces: NDArray[np.int32], guessed: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Vertices smoothed without shrinking (Taubin 1995), those `[v]` that are `guessed` most."""
+    freedom = np.where(guessed, 1, SEEN).astype(np.float32)
+    a, b = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).T
+    count = np.bincount(a, minlength=len(vertices))
+    share = (freedom / np.maximum(count, 1)).astype(np.float32)
+    beside = csr_array((share[a], (a, b)), shape=(len(vertices),) * 2)
+    moved = vertices.astype(np.float32)
+    own = freedom[:, None]
+    for _ in range(ROUNDS):
+        for step in (FORTH, BACK):
+            moved = moved + np.float32(step) * (beside @ moved - own * moved)
+    return np.asarray(moved, np.float64)
+
+
 def snap(
     vertices: NDArray[np.float64],
     faces: NDArray[np.int32],
@@ -31,10 +64,11 @@ def snap(
     voxel: float,
 ) -> NDArray[np.float64]:
     """Move vertices that lie on a plane, and face as it does, exactly onto it."""
+    reach = max(SNAP, 0.6 * voxel)
     normal = _vertex_normals(vertices, faces)
     out = vertices.copy()
     for plane in sorted(planes, key=lambda p: p.area):
-        near = np.abs(vertices[:, plane.axis] - plane.offset) < SNAP * voxel
+        near = np.abs(vertices[:, plane.axis] - plane.offset) < reach
         near &= normal[:, plane.axis] * plane.facing > 0.5
         out[near, plane.axis] = plane.offset
     return out
