@@ -55,8 +55,9 @@ def twin(
 def reconstruct(
     capture: tyro.conf.Positional[Path],
     out: Path,
-    depth: Literal["sensor", "stereo", "mono"] = "sensor",
+    depth: Literal["sensor", "stereo", "mono", "splat"] = "sensor",
     model: str | None = None,
+    splat: Path | None = None,
     depth_unit: float | None = None,
     metres: float | None = None,
     camera_height: float | None = None,
@@ -75,8 +76,9 @@ def reconstruct(
         out: mesh file to write, e.g. room/mesh.ply.
         depth: "sensor" takes the capture's depth images, "stereo" matches its colour images,
             "mono" asks a network of each image and scales it to what stereo and the points of a
-            sparse model know.
+            sparse model know, "splat" draws a model of 3D Gaussians.
         model: mono: folder, or name on the hub, of a metric depth model of transformers.
+        splat: PLY of 3D Gaussians that were trained on this capture, for --depth splat.
         depth_unit: metres that one unit of the depth images is, where the capture says otherwise.
         metres: that one unit of the capture's lengths is, where they are only up to scale.
         camera_height: metres of the cameras over the floor, in place of --metres.
@@ -98,6 +100,7 @@ def reconstruct(
     from piavas.geometry.scan import is_scan
 
     check_target(out, ".ply")
+    gaussians = _gaussians(depth, splat)
     extra: dict[str, object] = {}
     doubts: tuple[Doubt, ...] = ()
     source: str | DepthSource
@@ -110,7 +113,7 @@ def reconstruct(
         found = _in_metres(found, metres, camera_height, by_sound)
         if found.metric:
             found, doubts = vet(found, depth=depth)
-        source = _depth_source(depth, model)
+        source = gaussians or _depth_source(depth, model)
     if dry_run:
         # Views of a scan point all ways: few of them overlap.
         how = {"sample": len(found) // 2} if extra else {}
@@ -145,6 +148,21 @@ def _with_depth_unit(capture: Capture, unit: float | None) -> Capture:
         )
     frames = tuple(replace(frame, depth_scale=unit) for frame in capture.frames)
     return replace(capture, frames=frames)
+
+
+def _gaussians(name: str, path: Path | None) -> DepthSource | None:
+    """What `--splat` gives `--depth splat`."""
+    if (name == "splat") == (path is None):
+        raise GeometryError(
+            "go together",
+            field="--depth splat and --splat FILE",
+            mend="give both, or neither",
+        )
+    if path is None:
+        return None
+    from piavas.geometry.depth.splat import Splat
+
+    return Splat.load(path)
 
 
 def _depth_source(name: str, model: str | None) -> str | DepthSource:

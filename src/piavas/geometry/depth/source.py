@@ -13,7 +13,7 @@ from piavas.capture import Capture
 from piavas.capture.types import Frame
 from piavas.errors import GeometryError
 
-SOURCES = ("sensor", "stereo", "mono")
+SOURCES = ("sensor", "stereo", "mono", "splat")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,12 @@ def make_depth_source(name: str) -> DepthSource:
         from piavas.geometry.depth.mono import Mono, known_depth
 
         return Mono.load(anchor=known_depth())
+    if name == "splat":
+        raise GeometryError(
+            "needs a file of Gaussians",
+            field="depth",
+            mend="give `piavas.geometry.depth.splat.Splat.load(path)`",
+        )
     raise GeometryError(
         f"{name!r} is no source of depth", field="depth", mend=f"choose of {', '.join(SOURCES)}"
     )
