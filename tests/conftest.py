@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from piavas.capture import load_capture
+from piavas.scene import Mesh
+from rooms import photograph, two_rooms, walk
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -21,3 +25,11 @@ def shared(name: str) -> Path:
             pytest.fail(f"PIAVAS_SHARED lacks {name}")
         pytest.skip(f"PIAVAS_SHARED lacks {name}")
     return path
+
+
+@pytest.fixture(scope="session")
+def visit(tmp_path_factory):
+    """The two rooms, and a capture of four frames of them."""
+    world = two_rooms()
+    folder = photograph(tmp_path_factory.mktemp("visit"), world, walk(4))
+    return Mesh(world.vertices, world.faces), load_capture(folder)

@@ -133,13 +133,6 @@ def test_expected_absorption_and_spread_are_sums_over_rows():
     np.testing.assert_allclose(sure.absorption, rows[0].absorption)
 
 
-@pytest.fixture(scope="module")
-def visit(tmp_path_factory):
-    world = two_rooms()
-    folder = photograph(tmp_path_factory.mktemp("visit"), world, walk(6))
-    return Mesh(world.vertices, world.faces), load_capture(folder)
-
-
 def test_the_mean_absorption_of_a_scene_is_that_of_its_distributions(visit):
     mesh, capture = visit
     names = {

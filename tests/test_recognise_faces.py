@@ -25,7 +25,7 @@ from piavas.materials import (
 from piavas.materials.faces import FACES, in_parts, save_face_materials
 from piavas.materials.recognise import Guess
 from piavas.scene import Mesh, Pose, Scene, triangle_areas
-from rooms import photograph, two_rooms, walk
+from rooms import photograph
 
 
 class Halves:
@@ -38,13 +38,6 @@ class Halves:
         segment = np.zeros(view.shape, np.int32)
         segment[:, view.shape[1] // 2 :] = 1
         return Guess(segment, np.array([[0.7, 0.2, 0.1], [0.15, 0.8, 0.05]]))
-
-
-@pytest.fixture(scope="module")
-def visit(tmp_path_factory):
-    world = two_rooms()
-    folder = photograph(tmp_path_factory.mktemp("visit"), world, walk(4))
-    return Mesh(world.vertices, world.faces), load_capture(folder)
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,12 @@ import os
 import numpy as np
 import pytest
 
-from piavas.capture import load_capture
 from piavas.errors import CheckpointError, MaterialError
 from piavas.materials import assign, load_table, load_vocabulary
 from piavas.materials.recognise import Recogniser, View
 from piavas.materials.recognise.types import Room
 from piavas.materials.recognition import SMALL
 from piavas.materials.subdivide import subdivide
-from piavas.scene import Mesh
-from rooms import photograph, two_rooms, walk
 
 transformers = pytest.importorskip("transformers", reason="the extra vision is not installed")
 
@@ -58,13 +55,6 @@ def tiny(tmp_path_factory):
     pictures = CLIPImageProcessor(size=size, crop_size=size)
     CLIPProcessor(pictures, tokeniser).save_pretrained(folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def visit(tmp_path_factory):
-    world = two_rooms()
-    folder = photograph(tmp_path_factory.mktemp("visit"), world, walk(4))
-    return Mesh(world.vertices, world.faces), load_capture(folder)
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,14 @@ from piavas.cli import main
 from piavas.errors import GeometryError
 from piavas.geometry import clean_scan, load_mesh
 from piavas.geometry.compare import sample_surface
+from piavas.geometry.files import TURN_UP
+from piavas.geometry.places import face_normals
+from piavas.geometry.report import volume
 from piavas.geometry.scan import drop_floating, look_round
+from piavas.materials import Parts, carry, load_parts, load_scene, load_table
+from piavas.materials.parts import parts_of
 from piavas.rays import RayCaster
-from piavas.scene import Mesh
+from piavas.scene import INFERRED, INVENTED, OBSERVED, Mesh, Scene, triangle_areas
 from rooms import distance_to, two_rooms
 
 VOXEL = 0.1
@@ -137,6 +142,87 @@ def test_pieces_that_nearly_touch_stay(scan):
     assert pieces == 4
     again, none = drop_floating(mesh)
     assert none == 0 and len(again.faces) == len(mesh.faces)
+
+
+# --- names of parts
+
+NAMES = np.array(["Floor_01", "carpet", "Table", "Brick.002"])
+CROSS = 0.12 * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+
+
+def part_of(place, normal):
+    """Index into `NAMES`: a rug of 1 x 2 m on the floor, the table, all else is wall."""
+    x, y, z = np.moveaxis(place, -1, 0)
+    low = (z < 0.1) & (normal[..., 2] > 0.7)
+    rug = low & (x > 5) & (x < 6) & (y > 1) & (y < 3)
+    near = (place > np.array(WORLD.table[0]) - 0.06) & (place < np.array(WORLD.table[1]) + 0.06)
+    return np.select([rug, low, near.all(axis=-1)], [1, 0, 2], 3)
+
+
+def called(upside: bool) -> trimesh.Scene:
+    """The broken rooms as glTF with names; with backs to the air, if `upside`."""
+    whole = broken(holes=6)
+    a, b, c = np.moveaxis(whole.triangles, 1, 0)
+    normal = np.cross(b - a, c - a)
+    part = part_of((a + b + c) / 3, normal / np.linalg.norm(normal, axis=1, keepdims=True))
+    world, to_y = trimesh.Scene(), TURN_UP.T
+    for k, name in enumerate(NAMES):
+        faces = whole.faces[part == k]
+        faces = faces[:, ::-1] if upside else faces
+        piece = trimesh.Trimesh(whole.vertices @ to_y.T, faces, process=False)
+        material = trimesh.visual.material.PBRMaterial(name=name)
+        piece.visual = trimesh.visual.TextureVisuals(material=material)
+        world.add_geometry(piece, node_name=name, geom_name=name)
+    return world
+
+
+@pytest.mark.parametrize("upside", [False, True])
+def test_closed_scans_keep_the_names_of_their_parts(tmp_path, upside, capsys):
+    called(upside).export(tmp_path / "scan.glb")
+    out = tmp_path / "mesh.ply"
+    argv = ["reconstruct", str(tmp_path / "scan.glb"), "--out", str(out), "--voxel", str(VOXEL)]
+    assert not main([*argv, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    mesh, parts = load_parts(out)
+    assert "parts" not in mesh.report
+    assert [run["name"] for run in told["parts"]] == list(parts.names)
+    assert sum(run["faces"] for run in told["parts"]) == told["triangles"] == len(mesh.faces)
+    # Cut, nothing has moved.
+    assert volume(mesh.vertices, mesh.faces) == pytest.approx(mesh.report["volume"], abs=1e-3)
+    # Away from borders each piece is called what the world is called there, rugs keep their size.
+    points, face = sample_surface(mesh, 4000)
+    normal = face_normals(mesh)[face]
+    true = part_of(points[:, None] + CROSS, normal[:, None] + 0 * CROSS)
+    deep = (true == true[:, :1]).all(axis=1)
+    names = np.array(parts.names)[parts.index[face]]
+    assert deep.mean() > 0.7
+    assert (names == NAMES[true[:, 0]])[deep].mean() > 0.98
+    rug = triangle_areas(mesh.vertices, mesh.faces)[parts.index == parts.names.index("carpet")]
+    assert rug.sum() == pytest.approx(2, rel=0.2)
+    scene = load_scene(out)  # names alone make a scene of it
+    assert scene.report["materials"]["path"] == "names in the mesh"
+    assert {m.name for m in scene.materials} >= {"wood floor", "brick", "wooden furniture"}
+
+
+def test_what_was_not_scanned_has_no_name():
+    """A box of which the floor alone was scanned, its walls inferred, its ceiling invented."""
+    box = Scene.shoebox((4, 3, 2.5))
+    height = box.vertices[box.faces][..., 2]
+    floor, ceiling = (height < 1e-6).all(axis=1), (height > 2.4).all(axis=1)
+    scan = Mesh(box.vertices, box.faces[floor])
+    parts = Parts(("Floor", "Floor"), np.array([0, 1], np.int32), (True, True))
+    origin = np.select([floor, ceiling], [OBSERVED, INVENTED], INFERRED)
+    mesh, found = carry(parts, scan, Mesh(box.vertices, box.faces, origin))
+    area = np.bincount(found.index, triangle_areas(mesh.vertices, mesh.faces))
+    assert found.names == ("Floor", "not scanned") and found.given == (True, False)
+    assert_allclose(area, [12 + 35, 12])
+    assert len(mesh.faces) == 12  # where parts of one name meet, nothing is cut
+    assert np.bincount(mesh.origin).tolist() == [2, 8, 2]
+    assert found.match(load_table()).rows["not scanned"] == "default"
+    _, same = parts_of(mesh)
+    assert same.names == found.names and (same.index == found.index).all()
+    with pytest.raises(GeometryError, match="12 faces of 11"):
+        parts_of(Mesh(mesh.vertices, mesh.faces[1:], report=mesh.report))
 
 
 # --- scans that are none

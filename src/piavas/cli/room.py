@@ -18,6 +18,8 @@ from piavas.files import check_target
 if TYPE_CHECKING:
     from piavas.capture import Capture
     from piavas.geometry.depth import DepthSource
+    from piavas.materials import Parts
+    from piavas.scene import Mesh
 
 console = Console()
 
@@ -98,15 +100,17 @@ def reconstruct(
     from piavas.geometry import save_mesh
     from piavas.geometry.estimate import estimate
     from piavas.geometry.scan import is_scan
+    from piavas.materials import carry
 
     check_target(out, ".ply")
     gaussians = _gaussians(depth, splat)
     extra: dict[str, object] = {}
     doubts: tuple[Doubt, ...] = ()
     source: str | DepthSource
+    named: tuple[Parts, Mesh] | None = None
     if is_scan(capture):
         _no_cameras(capture, camera_height, by_sound)
-        found, source, extra["scan"] = _scan(capture, metres, up)
+        found, source, extra["scan"], named = _scan(capture, metres, up)
     else:
         _no_scan(capture, up)
         found = _with_depth_unit(load_capture(capture), depth_unit)
@@ -125,6 +129,8 @@ def reconstruct(
     if doubts:
         extra["warnings"] = [doubt.to_json() for doubt in doubts]
     mesh = replace(mesh, report={**mesh.report, **extra})
+    if named:
+        mesh, _ = carry(*named, mesh)
     save_mesh(mesh, out)
     for doubt in doubts:
         print("\n".join(doubt.lines()), file=sys.stderr)
@@ -191,14 +197,19 @@ def _fates(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _scan(path: Path, metres: float | None, up: str | None) -> tuple[Capture, DepthSource, object]:
-    """Views of a scan from inside it, their depth, and the report of its cleaning."""
-    from piavas.geometry import load_mesh
+def _scan(
+    path: Path, metres: float | None, up: str | None
+) -> tuple[Capture, DepthSource, object, tuple[Parts, Mesh] | None]:
+    """Views of a scan from inside it, their depth, the report of its cleaning, and what its parts
+    are called, where any has a name.
+    """
     from piavas.geometry.scan import look_round
+    from piavas.materials import load_parts
 
-    scan = load_mesh(path, up=up)
+    scan, parts = load_parts(path, up=up)
+    scan = replace(scan, vertices=scan.vertices * (metres or 1.0))
     try:
-        looks = look_round(replace(scan, vertices=scan.vertices * (metres or 1.0)))
+        looks = look_round(scan)
         if metres is not None:
             told = f"given as --metres: {metres:.6g} m a unit"
             looks = replace(looks, capture=replace(looks.capture, scale_by=told, unit=metres))
@@ -206,7 +217,8 @@ def _scan(path: Path, metres: float | None, up: str | None) -> tuple[Capture, De
         raise GeometryError(
             problem.what, file=path, field=problem.field, mend=problem.mend
         ) from None
-    return looks.capture, looks.rays, looks.report
+    named = (parts, scan) if any(parts.given) else None
+    return looks.capture, looks.rays, looks.report, named
 
 
 def _in_metres(

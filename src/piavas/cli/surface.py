@@ -50,13 +50,14 @@ def materials(
     mapping = read_mapping(names) if names else None
     room, parts = load_parts(mesh)
     visit = like_mesh(load_capture(capture), room.report)
-    named = parts if by == "names" or mesh.suffix.lower() in NAMED else None
+    told = by == "names" or mesh.suffix.lower() in NAMED or any(parts.given)
+    named = parts if told else None
     where = names or mesh if by == "names" else (out / MATERIALS if kept else None)
     with about(where):
         found = assign(room, visit, by=by, mapping=mapping, corrections=kept, parts=named)
     save_scene(found.scene, out, found.faces)
     if save_sheet(found, visit, out / SHEET) is None:
         (out / SHEET).unlink(missing_ok=True)
-    told = dict(dict(found.scene.report).get("materials", {}))
-    told.pop("groups", None)
-    tell({"wrote": str(out), **told}, json)
+    report = dict(dict(found.scene.report).get("materials", {}))
+    report.pop("groups", None)
+    tell({"wrote": str(out), **report}, json)

@@ -1,6 +1,7 @@
 """Mesh and pictures to a `Scene` of acoustic materials."""
 
 from piavas.materials.assign import Assignment, assign, assign_materials
+from piavas.materials.carried import carry
 from piavas.materials.faces import FaceMaterials, load_face_materials
 from piavas.materials.files import load_scene, read_corrections, save_scene
 from piavas.materials.parts import Parts, load_parts
@@ -16,6 +17,7 @@ __all__ = [
     "Vocabulary",
     "assign",
     "assign_materials",
+    "carry",
     "load_face_materials",
     "load_parts",
     "load_scene",

@@ -14,7 +14,7 @@ from piavas.errors import MaterialError
 from piavas.materials.faces import FaceMaterials
 from piavas.materials.names import ANY, Matches, match_names
 from piavas.materials.opened import opened
-from piavas.materials.parts import Parts, named_scene
+from piavas.materials.parts import Parts, named_scene, parts_of
 from piavas.materials.recognise.labels import LabelImages
 from piavas.materials.recognise.types import Recogniser
 from piavas.materials.recognition import Groups, Recognition, group, recognise_faces
@@ -247,7 +247,7 @@ def _scene(
         merged.label.astype(np.int32),
         rows,
         None if mesh.origin is None else mesh.origin[merged.parent],
-        {**mesh.report, "materials": {**report, "area": by_name}},
+        {**parts_of(mesh)[0].report, "materials": {**report, "area": by_name}},
     )
 
 

@@ -106,7 +106,8 @@ def load_scene(
     """Read a scene.
 
     Args:
-        path: a scene folder, or a mesh file (PLY, OBJ, GLB).
+        path: a scene folder, or a mesh file (PLY, OBJ, GLB); a PLY closed from a scan with named
+            parts has their names.
         materials: for a mesh file, JSON of `{"name in the mesh": "row of the table"}`, where "*"
             stands for all names that are not listed. Without "*" those are looked up in the
             mapping that comes with the package; the report says what was mapped and guessed.
@@ -121,7 +122,11 @@ def load_scene(
         raise GeometryError("no such file or folder", file=path, mend="check the path")
     if materials is None and path.is_dir():
         return _own(path)
-    if materials is None and path.suffix.lower() not in NAMED:
+    if (
+        materials is None
+        and path.suffix.lower() not in NAMED
+        and not any(load_parts(path)[1].given)
+    ):
         raise MaterialError(
             "a mesh file says nothing of materials",
             file=path,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from piavas.errors import GeometryError, MaterialError
+from piavas.errors import GeometryError, MaterialError, about
 from piavas.geometry import load_mesh
 from piavas.geometry.files import TURN_UP, weld
 from piavas.materials.names import ANY, Matches, load_names, match_names
@@ -21,6 +21,7 @@ from piavas.materials.table import DEFAULT
 from piavas.scene import Material, Mesh, Scene
 
 NAMED = (".obj", ".glb", ".gltf")  # mesh files whose parts have names
+PARTS = "parts"  # in the report of a closed scan: what its faces are called, in their order
 VAGUE = ("object", "misc")  # names that programs give to what nobody named
 
 
@@ -75,6 +76,38 @@ class Parts:
                     found += match_names([name], telling, {}, words)
         return found
 
+    def runs(self) -> list[dict[str, Any]]:
+        """Plain JSON values, for faces that lie in the order of their parts."""
+        count = np.bincount(self.index, minlength=len(self.names))
+        return [
+            {"name": name, "given": told, "faces": int(n)}
+            for name, told, n in zip(self.names, self.given, count, strict=True)
+        ]
+
+
+def parts_of(mesh: Mesh) -> tuple[Mesh, Parts | None]:
+    """A mesh without the parts that its report holds, and those; None where it holds none.
+
+    Raises:
+        GeometryError: the report speaks of other faces, or is spoilt.
+    """
+    report = dict(mesh.report)
+    runs = report.pop(PARTS, None)
+    if runs is None:
+        return mesh, None
+    try:
+        names = tuple(str(run["name"]) for run in runs)
+        given = tuple(bool(run["given"]) for run in runs)
+        count = [int(run["faces"]) for run in runs]
+        index = np.repeat(np.arange(len(count), dtype=np.int32), count)
+        if len(index) != len(mesh.faces):
+            raise ValueError(f"{len(index)} faces of {len(mesh.faces)}")
+    except (KeyError, TypeError, ValueError) as problem:
+        raise GeometryError(
+            f"its parts lack or spoil {problem}", field=PARTS, mend="close the scan anew"
+        ) from None
+    return replace(mesh, report=report), Parts(names, index, given)
+
 
 def named_scene(mesh: Mesh, parts: Parts, table: Mapping[str, Material], matches: Matches) -> Scene:
     """The scene that names alone make, where all are known; parts of one row are one material."""
@@ -87,16 +120,24 @@ def named_scene(mesh: Mesh, parts: Parts, table: Mapping[str, Material], matches
     )
 
 
-def load_parts(path: str | os.PathLike[str]) -> tuple[Mesh, Parts]:
-    """A mesh file and its parts: glTF or OBJ materials, else geometries; one part of other files.
+def load_parts(path: str | os.PathLike[str], *, up: str | None = None) -> tuple[Mesh, Parts]:
+    """A mesh file and its parts: glTF or OBJ materials, else geometries; those that a mesh closed
+    from a scan keeps in its report; one part of other files.
+
+    Args:
+        path: of the mesh.
+        up: "y" or "z", as in `piavas.geometry.load_mesh`.
 
     Raises:
         GeometryError: the mesh cannot be read, or has faces without area.
     """
     path = Path(path)
-    mesh = load_mesh(path)  # refuses what cannot be read
+    mesh = load_mesh(path, up=up)  # refuses what cannot be read
     if path.suffix.lower() not in NAMED:
-        return mesh, Parts((path.stem,), np.zeros(len(mesh.faces), np.int32), (False,))
+        with about(path):
+            mesh, kept = parts_of(mesh)
+        one = Parts((path.stem,), np.zeros(len(mesh.faces), np.int32), (False,))
+        return mesh, one if kept is None else kept
     import trimesh
 
     loaded: Any = trimesh.load(path, process=False, split_object=True, group_material=True)
@@ -112,7 +153,7 @@ def load_parts(path: str | os.PathLike[str]) -> tuple[Mesh, Parts]:
         index.append(np.full(len(piece.faces), number, np.int32))
         start += len(piece.vertices)
     places = np.concatenate(vertices)
-    if path.suffix.lower() in (".glb", ".gltf"):
+    if (up or ("y" if path.suffix.lower() in (".glb", ".gltf") else "z")) == "y":
         places = places @ TURN_UP.T
     merged, joined = weld(places, np.concatenate(faces))
     number_of = np.concatenate(index)
