@@ -1,7 +1,7 @@
 """How near reconstructions of generated apartments come to the truth, one JSON object a line.
 
     python benchmarks/reconstruction.py [--seeds 1 2 3 4 5] [--depth sensor|stereo]
-        [--frames 60] [--rooms 2]
+        [--frames 60] [--rooms 2] [--ceiling level|pitched|gabled|attic|stepped]
 
 Distances are exact point-to-mesh. `absorption` is the area of full absorption (500 Hz and 1 kHz)
 of the reconstruction relative to the truth's, less 1. Sound is compared in expected energies
@@ -14,6 +14,7 @@ between two simulations of the true mesh: less than that is not told from chance
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from piavas.geometry import reconstruct
 from piavas.geometry.compare import agreement, sample_surface, seen_points
 from piavas.scene import Mesh, Scene, triangle_areas
 from piavas.twin import generate_capture
+from piavas.twin.roofs import KINDS
 from piavas.twin.world import World
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -122,6 +124,43 @@ def wall_errors(mesh: Mesh, world: World) -> list[float]:
     return errors
 
 
+def ceiling_errors(mesh: Mesh, world: World) -> list[tuple[float, float]]:
+    """Metres and degrees by which each piece of a ceiling that is not level lies off the truth.
+
+    A plane is fitted to the mesh's faces that look down within 30 cm of the piece; metres are those
+    under its middle, not a number where there are no such faces.
+    """
+    corners = mesh.triangles
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area, middle = np.linalg.norm(normal, axis=1) / 2, corners.mean(axis=1)
+    down = -normal[:, 2] > 1.2 * area  # less than 53 degrees from straight down
+    errors = []
+    for room, roof in zip(world.plan.rooms, world.plan.roofs, strict=False):
+        ends = list(zip(roof.at, roof.heights, strict=True)) if roof else []
+        for (u0, z0), (u1, z1) in itertools.pairwise(ends):
+            if u1 - u0 < 0.1:
+                continue
+            slope = (z1 - z0) / (u1 - u0)
+            u, v = middle[:, roof.axis], middle[:, 1 - roof.axis]
+            mine = down & (u > u0 + 0.03) & (u < u1 - 0.03)
+            mine &= (v > room.low[1 - roof.axis]) & (v < room.high[1 - roof.axis])
+            mine &= np.abs(middle[:, 2] - z0 - slope * (u - u0)) < 0.3
+            if area[mine].sum() < 0.2:
+                errors.append((float("nan"), float("nan")))
+                continue
+            at, weight = corners[mine].reshape(-1, 3), np.repeat(area[mine], 3)
+            for _ in range(10):  # least absolute differences, by weights: lamps are no ceiling
+                sides = np.stack([at[:, roof.axis], np.ones(len(at))], axis=1)
+                root = np.sqrt(weight)[:, None]
+                fit, *_ = np.linalg.lstsq(root * sides, root[:, 0] * at[:, 2], rcond=None)
+                off = np.abs(at[:, 2] - sides @ fit)
+                weight = np.repeat(area[mine], 3) / np.maximum(off, 1e-3)
+            found = fit @ [(u0 + u1) / 2, 1]
+            angles = np.degrees(np.arctan([fit[0], slope]))
+            errors.append((float(abs(found - (z0 + z1) / 2)), float(abs(angles[0] - angles[1]))))
+    return errors
+
+
 def doorways_open(mesh: Mesh, world: World) -> int:
     """How many doorways a ray passes, from half a metre before to half a metre behind."""
     from piavas.rays import RayCaster
@@ -150,7 +189,7 @@ def measure(capture: Capture, world: World, depth: str) -> dict[str, object]:
         expected(truth, places[0], places[1:], rays=2 * RAYS, seed=seed) for seed in (0, 1)
     )
     found = expected(like, places[0], places[1:], rays=RAYS)
-    walls = wall_errors(mesh, world)
+    walls, ceilings = wall_errors(mesh, world), ceiling_errors(mesh, world)
     return {
         "cpu_s": round(cpu, 1),
         "triangles": len(mesh.faces),
@@ -160,6 +199,7 @@ def measure(capture: Capture, world: World, depth: str) -> dict[str, object]:
         "wall_error_median": round(float(np.nanmedian(walls)), 4),
         "wall_error_worst": round(float(np.nanmax(walls)), 4),
         "walls_missing": int(np.isnan(walls).sum()),
+        "ceiling_errors": [(round(off, 4), round(angle, 2)) for off, angle in ceilings],
         "doorways": f"{doorways_open(mesh, world)}/{len(world.plan.doorways)}",
         "absorption": round(absorbing(like) / absorbing(truth) - 1, 3),
         **found.off(one.mean(other)),
@@ -173,12 +213,13 @@ def main() -> None:
     parser.add_argument("--depth", default="sensor", choices=["sensor", "stereo"])
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--rooms", type=int, default=None)
+    parser.add_argument("--ceiling", default="level", choices=KINDS)
     options = parser.parse_args()
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:
             world = generate_capture(
                 folder, seed, frames=options.frames, rooms=options.rooms,
-                film=options.depth == "stereo",
+                film=options.depth == "stereo", ceiling=options.ceiling,
             )  # fmt: skip
             row = measure(load_capture(folder), world, options.depth)
         print(json.dumps({"seed": seed, "depth": options.depth, **row}), flush=True)

@@ -31,6 +31,7 @@ def twin(
     width: int = 320,
     height: int = 240,
     quality: Literal["fast", "path"] = "fast",
+    ceiling: Literal["level", "pitched", "gabled", "attic", "stepped"] = "level",
     recordings: int = 0,
     json: bool = False,
 ) -> None:
@@ -43,12 +44,15 @@ def twin(
         width: of an image, pixels.
         height: of an image, pixels.
         quality: "fast" shades rays, "path" traces light paths.
+        ceiling: level; slopes ("pitched", "gabled", "attic"); "stepped" for two heights in a room.
         recordings: sources to record with the twin's hidden physics; the first is for training.
         json: print JSON for scripts.
     """
     from piavas.twin import generate_capture, record
 
-    world = generate_capture(out, seed, frames=frames, width=width, height=height, quality=quality)
+    world = generate_capture(
+        out, seed, frames=frames, width=width, height=height, quality=quality, ceiling=ceiling
+    )
     if recordings:
         record(world, out, sources=recordings, seed=seed)
     tell({"wrote": str(out), "frames": frames, "recordings": recordings}, json)

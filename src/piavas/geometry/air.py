@@ -18,6 +18,8 @@ DOUBTED = 0.004  # weight of what was seen, of which half is taken from beside i
 SURE = 2  # views that must have looked through a place to reopen a wall
 RECESS = 0.35  # metres that a recess is deep at most
 HOLE = 0.05  # cubic metres of free space in a wall from which it is a doorway
+STEPS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
+"""To the six neighbours of a voxel."""
 SMALLEST = 0.002  # cubic metres of a solid that hangs in the air unseen from most sides
 
 
@@ -95,18 +97,11 @@ def _fill(distance, weight, free, inside, full, filled, guessed):  # type: ignor
                 if not guessed[i, j, k]:
                     continue
                 total, count = 0.0, 0
-                for axis in range(3):
-                    for step in (-1, 1):
-                        a, b, c = i, j, k
-                        if axis == 0:
-                            a += step
-                        elif axis == 1:
-                            b += step
-                        else:
-                            c += step
-                        if weight[a, b, c] > 0 or free[a, b, c] > 0:
-                            total += distance[a, b, c]
-                            count += 1
+                for di, dj, dk in STEPS:
+                    a, b, c = i + di, j + dj, k + dk
+                    if weight[a, b, c] > 0 or free[a, b, c] > 0:
+                        total += distance[a, b, c]
+                        count += 1
                 if count:
                     filled[i, j, k] = full if total > 0 else -full
                     wave[last, 0], wave[last, 1], wave[last, 2] = i, j, k
@@ -117,22 +112,15 @@ def _fill(distance, weight, free, inside, full, filled, guessed):  # type: ignor
     while first < last:
         i, j, k = wave[first]
         first += 1
-        for axis in range(3):
-            for step in (-1, 1):
-                a, b, c = i, j, k
-                if axis == 0:
-                    a += step
-                elif axis == 1:
-                    b += step
-                else:
-                    c += step
-                if a < 0 or b < 0 or c < 0 or a >= nx or b >= ny or c >= nz:
-                    continue
-                if guessed[a, b, c] and not reached[a, b, c]:
-                    reached[a, b, c] = True
-                    filled[a, b, c] = filled[i, j, k]
-                    wave[last, 0], wave[last, 1], wave[last, 2] = a, b, c
-                    last += 1
+        for di, dj, dk in STEPS:
+            a, b, c = i + di, j + dj, k + dk
+            if a < 0 or b < 0 or c < 0 or a >= nx or b >= ny or c >= nz:
+                continue
+            if guessed[a, b, c] and not reached[a, b, c]:
+                reached[a, b, c] = True
+                filled[a, b, c] = filled[i, j, k]
+                wave[last, 0], wave[last, 1], wave[last, 2] = a, b, c
+                last += 1
 
 
 def _openings(fused: Fused, shell: Shell, box: Box) -> NDArray[np.float32]:
@@ -143,7 +131,7 @@ def _openings(fused: Fused, shell: Shell, box: Box) -> NDArray[np.float32]:
     zone = (
         zone
         & (box.axis(2) > shell.floor - 0.5 * box.voxel)
-        & (box.axis(2) < max(shell.ceilings) + 0.5 * box.voxel)
+        & (box.axis(2) < shell.top + 0.5 * box.voxel)
     )
     opened = zone & ((fused.free >= SURE) | (fused.distance > 0.5 * box.voxel))
     hole, count = label(opened)

@@ -6,6 +6,8 @@ they are small beside the ceiling of their room, or free space was seen above th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
@@ -54,6 +56,7 @@ def find_ceilings(
     free: tuple[F64, NDArray[np.int64]],
     floor: float,
     usual: float,
+    ridges: Mapping[int, tuple[float, float]] | None = None,
 ) -> F64:
     """Height `[x, y]` of the ceiling over each cell; of no meaning outside.
 
@@ -67,6 +70,8 @@ def find_ceilings(
             them in the last place all columns of the cell.
         floor: metres.
         usual: height where no ceiling and no wall was seen.
+        ridges: of rooms with slanted ceilings, square metres seen of those and the highest place
+            that they leave, which is the height of cells under slopes alone.
     """
     area = np.outer(np.diff(x), np.diff(y))
     thin = np.minimum.outer(np.diff(x), np.diff(y)) < THIN
@@ -77,9 +82,10 @@ def find_ceilings(
     for room in np.unique(rooms[rooms >= 0]):
         of_room = rooms == room
         here = _lookup(of_room, i, j)
-        peaks = _peaks(at[here, 2], weight[here])
-        top = max(peaks, default=np.nan)
-        if not peaks and not thin[of_room].all():
+        slanted, ridge = (ridges or {}).get(int(room), (0.0, -np.inf))
+        peaks = _peaks(at[here, 2], weight[here], slanted)
+        top = max(peaks, default=ridge if slanted else np.nan)
+        if not peaks and not slanted and not thin[of_room].all():
             end = _wall_top(walls, of_room, x, y, floor)
             top = max(end, _free_top(free, of_room)) if np.isfinite(end) else np.nan
         for cell in zip(*np.nonzero(of_room & ~thin), strict=True):
@@ -87,11 +93,14 @@ def find_ceilings(
             # The highest: what hangs below it was seen and is carved out later.
             for peak in sorted(peaks, reverse=True):
                 seen = weight[mine & (np.abs(at[:, 2] - peak) < ONE)].sum()
-                if seen > OVER * area[cell] and not _open_over(free, cell, peak, top):
+                if seen > OVER * area[cell] and not _open_over(free, cell, peak, max(top, ridge)):
                     height[cell] = peak
                     break
-        height[of_room] = _spread(height, of_room, x, y, top)[of_room]
-    return _one_height(_others(height, rooms, x, y, usual), rooms >= 0)
+            else:
+                if slanted and _open_over(free, cell, top, ridge):
+                    height[cell] = ridge
+        height[of_room] = _one_height(_spread(height, of_room, x, y, top), of_room)[of_room]
+    return _others(height, rooms, x, y, usual)
 
 
 def _lookup(mask: Bools, i: NDArray[np.int64], j: NDArray[np.int64]) -> Bools:
@@ -102,8 +111,8 @@ def _lookup(mask: Bools, i: NDArray[np.int64], j: NDArray[np.int64]) -> Bools:
     )
 
 
-def _peaks(z: F64, weight: F64) -> list[float]:
-    """Heights at which much of a ceiling was seen."""
+def _peaks(z: F64, weight: F64, others: float) -> list[float]:
+    """Heights at which much of a ceiling was seen, where `others` m² were of other ones."""
     found: list[tuple[float, float]] = []
     while len(z):
         low = z.min() - 0.2
@@ -111,7 +120,7 @@ def _peaks(z: F64, weight: F64) -> list[float]:
         peak = low + BIN * (int(np.argmax(gaussian_filter1d(count, 1.0))) + 0.5)
         near = np.abs(z - peak) < ONE
         seen = float(weight[near].sum())
-        if seen < max(LEAST, SHARE * max((s for _, s in found), default=0.0)):
+        if seen < max(LEAST, SHARE * max((s for _, s in found), default=others)):
             break
         found.append((float(np.median(z[near])), seen))
         z, weight = z[~near], weight[~near]
@@ -176,7 +185,7 @@ def _nearest(height: F64, known: Bools, wanted: Bools, x: F64, y: F64) -> F64:
 
 def _one_height(height: F64, inside: Bools) -> F64:
     """Heights within 6 cm of each other are one ceiling."""
-    out, left = height.copy(), sorted(height[inside].tolist())
+    out, left = height.copy(), sorted(height[inside & np.isfinite(height)].tolist())
     while left:
         group = [h for h in left if h - left[0] < ONE]
         out[np.abs(height - np.mean(group)) < ONE] = np.median(group)

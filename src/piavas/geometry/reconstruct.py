@@ -74,7 +74,8 @@ def reconstruct(
         the mesh; `report` holds depth source and what it reports, what the
         metres come from, frames, voxel, triangles, area
         by origin in m², volume in m³, leak (share of rays from the cameras that escape), planes,
-        ceilings, yaw, seconds by step.
+        heights of level ceilings, slopes of slanted ones (degrees from level, lowest and highest
+        metres seen, square metres seen), yaw, seconds by step.
 
     Raises:
         GeometryError: no depth, too few frames, no closed air, lengths that are no metres, or
@@ -111,11 +112,13 @@ def reconstruct(
     with clock("surface"):
         vertices, faces = extract(air.field, box)
         vertices = fair(vertices, faces, air.guessed[tuple(box.index(vertices).T)])
-        vertices, faces = simplify(snap(vertices, faces, shell.planes, voxel), faces, triangles)
-        vertices = snap(vertices, faces, shell.planes, voxel)
+        planes, slopes = shell.planes, shell.slopes
+        vertices = snap(vertices, faces, planes, voxel, slopes)
+        vertices, faces = simplify(vertices, faces, triangles)
+        vertices = snap(vertices, faces, planes, voxel, slopes)
         faces = flip_flat(vertices, faces)
     with clock("report"):
-        origin = face_origin(vertices, faces, fused, air, shell.planes, box)
+        origin = face_origin(vertices, faces, fused, air, planes, box, slopes)
         world = box.to_world(vertices)
         sensor = source.name in MEETS
         opened = find_open(world, faces, origin, views, sensor=sensor, way=openings, seed=seed)
@@ -130,9 +133,10 @@ def reconstruct(
             "volume": round(volume(vertices, faces), 3),
             "leak": leak(world, faces, cameras, seed),
             "openness": opened.report,
-            "planes": len(shell.planes),
+            "planes": len(planes) + len(slopes),
             "floor": round(shell.floor, 4),
             "ceilings": list(shell.ceilings),
+            "slopes": [slope.to_json() for slope in slopes],
             "floor_seen": shell.seen_floor,
             "ceiling_seen": shell.seen_ceiling,
             "yaw_degrees": round(float(np.degrees(box.yaw)), 3),

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from piavas.geometry.air import Air
 from piavas.geometry.fusion import Box, Fused
 from piavas.geometry.planes import Plane
+from piavas.geometry.slopes import Slope
 from piavas.rays import RayCaster
 from piavas.scene import INFERRED, INVENTED, OBSERVED, triangle_areas
 
@@ -22,6 +23,7 @@ def face_origin(
     air: Air,
     planes: tuple[Plane, ...],
     box: Box,
+    slopes: tuple[Slope, ...] = (),
 ) -> NDArray[np.uint8]:
     """OBSERVED, INFERRED or INVENTED for each face; vertices in the turned frame.
 
@@ -39,6 +41,8 @@ def face_origin(
     on_plane = np.zeros(len(faces), bool)
     for plane in planes:
         on_plane |= (np.abs(corners[:, :, plane.axis] - plane.offset) < 0.02).all(axis=1)
+    for slope in slopes:
+        on_plane |= (np.abs(slope.off(corners)) < 0.02).all(axis=1)
     return np.where(seen >= 2, OBSERVED, np.where(on_plane, INFERRED, INVENTED)).astype(np.uint8)
 
 

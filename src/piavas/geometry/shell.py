@@ -2,7 +2,8 @@
 
 Wall planes cut the floor plan into cells. A minimum cut (Boykov & Kolmogorov 2004; here on the
 few hundred cells of a plan) labels each as inside or outside by the free space seen in it, and
-pays for boundaries where no wall was seen. Each inside cell gets the ceiling seen above it.
+pays for boundaries where no wall was seen. Each inside cell gets the ceiling seen above it, and
+the slopes of its room that come down to it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from piavas.errors import GeometryError
 from piavas.geometry.ceilings import find_ceilings, find_rooms
 from piavas.geometry.fusion import Box, Fused
 from piavas.geometry.planes import Crossings, Plane, crossings, find_planes
+from piavas.geometry.prisms import Caps, Plan, prisms_distance
+from piavas.geometry.slopes import Slope, covers, find_slopes, lowest, of_rooms, ridges, without
 
 WALL_AREA = 0.6  # square metres seen of a wall from which it counts
 LEVEL_AREA = 0.4  # likewise of a floor or ceiling
 TALLEST_GAP = 0.25  # metres of a plan's cells that are thinner than a wall
 UNSEEN_COST = 0.6  # of a metre of boundary without a wall, re one metre of plan
 USUAL_HEIGHT = 2.5  # metres from the floor to a ceiling that nobody saw
+LOWEST_SLOPE = 0.5  # metres over the floor to which slopes are taken down at least
 UPPER = 0.8  # of the height, from which surfaces tell a wall from furniture
 STRAY = 0.03  # of the most free space across an axis under which it is stray rays
 SCALE = 10_000  # of costs as whole numbers
@@ -38,7 +42,9 @@ class Shell:
         distance: `[x, y, z]` signed metres to the shell, positive inside, cut at half a metre.
         planes: the planes it is made of.
         floor: metres of the lowest floor.
-        ceilings: metres of the ceilings used.
+        ceilings: metres of the level ceilings used.
+        slopes: slanted ceilings used.
+        top: metres of the highest place.
         seen_floor: whether a floor plane was seen.
         seen_ceiling: whether any ceiling plane was seen.
     """
@@ -47,32 +53,10 @@ class Shell:
     planes: tuple[Plane, ...]
     floor: float
     ceilings: tuple[float, ...]
+    slopes: tuple[Slope, ...]
+    top: float
     seen_floor: bool
     seen_ceiling: bool
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The floor plan cut into cells by lines across x and across y."""
-
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return len(self.x) - 1, len(self.y) - 1
-
-    @property
-    def area(self) -> NDArray[np.float64]:
-        return np.outer(np.diff(self.x), np.diff(self.y))
-
-    def cell_of(self, box: Box) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Cell indices of the grid's rows and columns, -1 beside the plan."""
-        found = []
-        for lines, axis in ((self.x, 0), (self.y, 1)):
-            at = np.searchsorted(lines, box.axis(axis)) - 1
-            found.append(np.where((at < 0) | (at >= len(lines) - 1), -1, at))
-        return found[0], found[1]
 
 
 @dataclass(frozen=True)
@@ -101,7 +85,8 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     Raises:
         GeometryError: hardly any free space was seen.
     """
-    across = [crossings(fused, box, axis) for axis in range(3)]
+    slopes = find_slopes(fused, box, cameras)
+    across = [without(crossings(fused, box, axis), slopes, box.voxel) for axis in range(3)]
     walls = [find_planes(across[k], k, WALL_AREA) for k in (0, 1)]
     levels = find_planes(across[2], 2, LEVEL_AREA)
     free = fused.free >= 2
@@ -116,25 +101,34 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     if not seen_ceiling:
         top = max(top, floor + USUAL_HEIGHT)
     plan = _plan(walls, free, box)
-    edges = _edges(plan, across, floor, top, box.voxel)
-    inside = _label(plan, edges, free, box, cameras, floor, top)
+    edges = _edges(plan, across, slopes, floor, top, box.voxel)
+    inside = _label(plan, edges, slopes, free, box, cameras, floor, top)
+    rooms = find_rooms(inside, [(edge.one, edge.two, edge.wall) for edge in edges])
+    seen = of_rooms(slopes, rooms, plan.x, plan.y)
     ceiling = find_ceilings(
         plan.x,
         plan.y,
-        find_rooms(inside, [(edge.one, edge.two, edge.wall) for edge in edges]),
+        rooms,
         across[2].only((across[2].facing < 0) & (across[2].at[:, 2] > np.median(cameras[:, 2]))),
         np.concatenate([across[0].at, across[1].at]),
         _free_columns(free, plan, box),
         floor,
         top,
+        ridges(slopes, seen, rooms, plan.x, plan.y, box.voxel),
     )
+    cover = covers(slopes, seen, rooms, ceiling, plan.cell_of(box), free, box)
+    caps = Caps(inside, ceiling, cover, floor, tuple(slopes))
+    used = np.flatnonzero(cover[inside].any(axis=0))
+    level = caps.level(plan)
     return Shell(
-        _distance(plan, inside, ceiling, floor, box),
+        prisms_distance(plan, caps, box),
         tuple(walls[0] + walls[1] + levels),
         floor,
-        tuple(sorted({round(float(c), 3) for c in ceiling[inside]})),
+        level,
+        tuple(slopes[n] for n in used),
+        float(ceiling[inside].max()),
         seen_floor,
-        seen_ceiling,
+        seen_ceiling or len(used) > 0,
     )
 
 
@@ -168,7 +162,7 @@ def _much(count: NDArray[np.int64], share: float = STRAY) -> NDArray[np.bool_]:
 
 
 def _free_columns(
-    free: NDArray[np.bool_], plan: _Plan, box: Box
+    free: NDArray[np.bool_], plan: Plan, box: Box
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Heights `[z]`, and how many columns of each cell are free at them; last, all it has."""
     i, j = plan.cell_of(box)
@@ -180,7 +174,7 @@ def _free_columns(
     return box.axis(2), out
 
 
-def _plan(walls: list[list[Plane]], free: NDArray[np.bool_], box: Box) -> _Plan:
+def _plan(walls: list[list[Plane]], free: NDArray[np.bool_], box: Box) -> Plan:
     """Lines at wall planes, and at the ends of the free space, where a room may end unseen."""
     lines = []
     for axis in (0, 1):
@@ -190,10 +184,10 @@ def _plan(walls: list[list[Plane]], free: NDArray[np.bool_], box: Box) -> _Plan:
         extra = [e for e in ends if not any(abs(e - a) < TALLEST_GAP for a in at)]
         sides = [box.axis(axis)[0], box.axis(axis)[-1]]
         lines.append(np.unique(np.array([*at, *extra, *sides])))
-    return _Plan(lines[0], lines[1])
+    return Plan(lines[0], lines[1])
 
 
-def _sums(values: NDArray[np.float64], plan: _Plan, box: Box) -> NDArray[np.float64]:
+def _sums(values: NDArray[np.float64], plan: Plan, box: Box) -> NDArray[np.float64]:
     """Sum a map over the grid's columns `[x, y]` in each cell of the plan."""
     i, j = plan.cell_of(box)
     out = np.zeros(plan.shape)
@@ -204,8 +198,9 @@ def _sums(values: NDArray[np.float64], plan: _Plan, box: Box) -> NDArray[np.floa
 
 
 def _label(
-    plan: _Plan,
+    plan: Plan,
     edges: list[_Edge],
+    slopes: list[Slope],
     free: NDArray[np.bool_],
     box: Box,
     cameras: NDArray[np.float64],
@@ -216,6 +211,9 @@ def _label(
     heights = box.axis(2)
     slab = (heights > floor + 0.1) & (heights < top - 0.05)
     share = free[:, :, slab].mean(axis=2)
+    if slopes:
+        under = lowest(slopes, box.axis(0)[:, None], box.axis(1)[None], top)
+        share *= (top - floor) / np.maximum(under - floor, LOWEST_SLOPE)
     seen = _sums((share > 0.15).astype(float), plan, box) * box.voxel**2
     gain = np.where(plan.area > 0, seen / plan.area, 0)
     # More than a third of a cell seen free pulls it in; less pushes it out.
@@ -229,7 +227,12 @@ def _label(
 
 
 def _edges(
-    plan: _Plan, across: list[Crossings], floor: float, top: float, voxel: float
+    plan: Plan,
+    across: list[Crossings],
+    slopes: list[Slope],
+    floor: float,
+    top: float,
+    voxel: float,
 ) -> list[_Edge]:
     """Neighbouring cells, and what was seen of a wall between them."""
     nx, ny = plan.shape
@@ -238,8 +241,8 @@ def _edges(
     for axis in (0, 1):
         lines, other = (plan.x, plan.y) if axis == 0 else (plan.y, plan.x)
         # Furniture ends below: it is the upper part of a wall that tells.
-        at, foot = across[axis].at, floor + UPPER * (top - floor)
-        at = at[at[:, 2] > foot]
+        at = across[axis].at
+        at = at[at[:, 2] > floor + UPPER * (lowest(slopes, at[:, 0], at[:, 1], top) - floor)]
         for line in range(1, len(lines) - 1):
             near = np.abs(at[:, axis] - lines[line]) < 0.08
             along = at[near, 1 - axis]
@@ -251,8 +254,12 @@ def _edges(
                 place = ((along[inside] - low) / length * bins).astype(int).clip(0, bins - 1)
                 # A column counts as wall once a third of that was seen of it.
                 tall = np.bincount(place, minlength=bins)
-                full = 0.33 * (top - foot) / voxel * (length / bins) / voxel
-                covered = float(np.minimum(tall / max(full, 1e-9), 1).mean())
+                middle = low + (np.arange(bins) + 0.5) * length / bins
+                place_x, place_y = (lines[line], middle) if axis == 0 else (middle, lines[line])
+                high_there = lowest(slopes, np.asarray(place_x), np.asarray(place_y), top)
+                seen_part = (1 - UPPER) * np.maximum(high_there - floor, LOWEST_SLOPE)
+                full = 0.33 * seen_part / voxel * (length / bins) / voxel
+                covered = float(np.minimum(tall / np.maximum(full, 1e-9), 1).mean())
                 pair = (line - 1, cell), (line, cell)
                 if axis == 1:
                     pair = (cell, line - 1), (cell, line)
@@ -283,48 +290,6 @@ def _cut(pull: NDArray[np.float64], edges: list[_Edge]) -> NDArray[np.bool_]:
     inside = np.zeros(count + 2, bool)
     inside[reached] = True
     return inside[:count].reshape(pull.shape)
-
-
-def _distance(
-    plan: _Plan,
-    inside: NDArray[np.bool_],
-    ceiling: NDArray[np.float64],
-    floor: float,
-    box: Box,
-) -> NDArray[np.float32]:
-    """Signed distance to the union of prisms, exact near its faces."""
-    best = np.full(box.shape, -0.5, np.float32)
-    for height in np.unique(ceiling[inside]):
-        area = _plan_distance(plan, inside & (ceiling >= height - 1e-6), box)
-        rise = np.minimum(box.axis(2) - floor, height - box.axis(2))
-        np.maximum(best, np.minimum(area[:, :, None], rise), out=best, casting="same_kind")
-    return np.clip(best, -0.5, 0.5)
-
-
-def _plan_distance(plan: _Plan, inside: NDArray[np.bool_], box: Box) -> NDArray[np.float32]:
-    """Signed distance `[x, y]` to the outline of the inside cells, to their exact lines."""
-    i, j = plan.cell_of(box)
-    mask = inside[i[:, None], j[None]] & (i >= 0)[:, None] & (j >= 0)[None]
-    far = np.full(mask.shape, 0.5)
-    x, y = box.axis(0), box.axis(1)
-    padded = np.pad(inside, 1)
-    for a in range(len(plan.x)):
-        for b in range(len(plan.y) - 1):
-            if padded[a, b + 1] != padded[a + 1, b + 1]:
-                off = np.hypot(
-                    (x - plan.x[a])[:, None],
-                    np.maximum(0, np.maximum(plan.y[b] - y, y - plan.y[b + 1]))[None],
-                )
-                np.minimum(far, off, out=far)
-    for b in range(len(plan.y)):
-        for a in range(len(plan.x) - 1):
-            if padded[a + 1, b] != padded[a + 1, b + 1]:
-                off = np.hypot(
-                    np.maximum(0, np.maximum(plan.x[a] - x, x - plan.x[a + 1]))[:, None],
-                    (y - plan.y[b])[None],
-                )
-                np.minimum(far, off, out=far)
-    return np.where(mask, far, -far).astype(np.float32)
 
 
 def wall_zones(shell: Shell, box: Box, thickest: float = 0.4) -> NDArray[np.bool_]:

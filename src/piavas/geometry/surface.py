@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from piavas.errors import GeometryError
 from piavas.geometry.fusion import Box
 from piavas.geometry.planes import Plane
+from piavas.geometry.slopes import Slope, snapped
 
 SEEN = 0.2  # share of the smoothing that seen surfaces get
 ROUNDS, FORTH, BACK = 10, 0.5, -0.53  # of smoothing: passes, and the two steps of each
@@ -62,6 +63,7 @@ def snap(
     faces: NDArray[np.int32],
     planes: tuple[Plane, ...],
     voxel: float,
+    slopes: tuple[Slope, ...] = (),
 ) -> NDArray[np.float64]:
     """Move vertices that lie on a plane, and face as it does, exactly onto it."""
     reach = max(SNAP, 0.6 * voxel)
@@ -71,7 +73,7 @@ def snap(
         near = np.abs(vertices[:, plane.axis] - plane.offset) < reach
         near &= normal[:, plane.axis] * plane.facing > 0.5
         out[near, plane.axis] = plane.offset
-    return out
+    return snapped(out, normal, planes, slopes, reach)
 
 
 def _vertex_normals(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:

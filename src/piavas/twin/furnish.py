@@ -172,6 +172,8 @@ class _Furnisher:
         clear = not any(spot.meets(door) for door in self.blocked)
         if not (inside and free and clear and self._leaves_windows(spot)):
             return False
+        if self._beneath_roof(spot) < item.height + 0.05:
+            return False
         if not leaves_way(self.plan, self.index, [*self.interior.taken, spot]):
             return False
         self.interior.taken.append(spot)
@@ -184,6 +186,11 @@ class _Furnisher:
             )
             self.interior.lights.append((float(there[0]), float(there[1]), z, power))
         return True
+
+    def _beneath_roof(self, spot: Footprint) -> float:
+        """Height over a spot under a roof; without end under a level ceiling, which all fits."""
+        sloped = self.plan.roof(self.index) is not None
+        return self.plan.headroom(self.index, spot.low, spot.high) if sloped else np.inf
 
     def _leaves_windows(self, spot: Footprint) -> bool:
         for window in self.plan.windows:
@@ -284,6 +291,8 @@ class _Furnisher:
             ]
             if any(spot.meets(other) for other in (*tall, *self.blocked, *windows)):
                 continue
+            if self._beneath_roof(spot) < 1.6 + height / 2:
+                continue
             frame = Kit()
             art = self.palette.make(
                 "picture or mirror", "art", ("b9c4c9", "d9b38c", "8fae9b", "c48a7a"), contrast=1.5
@@ -300,7 +309,7 @@ class _Furnisher:
 
     def _ceiling_lamp(self) -> None:
         x, y = self.room.centre
-        z = self.room.height
+        z = self.plan.headroom(self.index, (x, y), (x, y))
         lamp = Kit()
         lamp.add(ellipsoid((0, 0, z - 0.12), (0.2, 0.2, 0.11), (0, 0, 0), 24), shade(self.palette))
         lamp.box((-0.05, -0.05, z - 0.08), (0.05, 0.05, z + 0.02), self.look.trim)

@@ -14,6 +14,7 @@ from piavas.capture.types import Frame, Intrinsics, Recording
 from piavas.errors import CaptureError
 from piavas.files import atomic, read_json, write_json
 from piavas.progress import track
+from piavas.twin.roofs import CeilingKind
 from piavas.twin.shade import LABELS, Camera, Shot
 from piavas.twin.walk import walk
 from piavas.twin.world import World, make_world
@@ -42,6 +43,7 @@ def generate_capture(
     rooms: int | None = None,
     quality: str = "fast",
     film: bool = False,
+    ceiling: CeilingKind = "level",
     dress: Callable[[World], World] | None = None,
 ) -> World:
     """Generate a furnished apartment and photograph it.
@@ -58,10 +60,13 @@ def generate_capture(
         rooms: 2 to 4; None draws the number.
         quality: "fast" shades rays, "path" traces paths of light.
         film: turn slowly, so that pictures overlap as those of a film do.
+        ceiling: "level"; "pitched", "gabled" or "attic" for slopes, "stepped" for two heights in
+            a room.
         dress: gives the world other looks, same surfaces and materials, before it is photographed.
 
     Raises:
         CaptureError: sizes or counts out of range, or an unknown quality.
+        DataError: an unknown ceiling, or one that no room of this seed can have.
     """
     if quality not in QUALITIES:
         raise CaptureError(
@@ -73,7 +78,7 @@ def generate_capture(
             field="options",
             mend="give 3 frames or more of 16 pixels or more, noise >= 0, 2 to 4 rooms",
         )
-    folder, world = Path(folder), make_world(seed, rooms)
+    folder, world = Path(folder), make_world(seed, rooms, ceiling)
     world = dress(world) if dress else world
     options = {
         "seed": seed,
@@ -84,6 +89,8 @@ def generate_capture(
         "quality": quality,
         "film": film,
     }
+    if ceiling != "level":
+        options["ceiling"] = ceiling
     keep = (
         dress is None and (folder / MANIFEST).exists() and read_json(folder / MANIFEST) == options
     )

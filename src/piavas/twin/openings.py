@@ -21,6 +21,7 @@ FOLD = 0.06  # metres, depth of a curtain's folds
 BAR = 0.045  # metres, breadth of the bars of a window
 BODY = 0.32  # metres that someone who walks needs to each side
 CELL = 0.08  # metres of the map on which ways are sought
+OVER = 0.05  # metres that a room's box goes on above its roof
 CASEMENT = 0.75  # metres that a window's wing is wide at most, about
 
 
@@ -43,9 +44,10 @@ class Footprint:
 def build_shell(plan: Plan, looks: list[RoomLook]) -> Kit:
     """Rooms, doorways and window reveals as boxes of air."""
     kit = Kit()
-    for room, look in zip(plan.rooms, looks, strict=True):
+    for index, (room, look) in enumerate(zip(plan.rooms, looks, strict=True)):
+        top = room.height + (OVER if plan.roof(index) else 0.0)
         sides = (look.wall, look.feature, look.wall, look.wall, look.ceiling, look.floor)
-        kit.box((*room.low, 0.0), (*room.high, room.height), sides)
+        kit.box((*room.low, 0.0), (*room.high, top), sides)
     for door in plan.doorways:
         low, high = _door_box(door)
         kit.box(low, high, (looks[door.rooms[0]].trim,) * 5 + (looks[door.rooms[0]].floor,))

@@ -102,12 +102,42 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Roof:
+    """A ceiling that is not level: a profile across one axis, the same all along the other.
+
+    Args:
+        axis: 0 if its height changes along x, 1 along y.
+        at: places on that axis, from wall to wall, rising; one given twice is a step.
+        heights: there; straight in between.
+    """
+
+    axis: int
+    at: tuple[float, ...]
+    heights: tuple[float, ...]
+
+    def least(self, low: float, high: float) -> float:
+        """Lowest height from `low` to `high`."""
+        between = [z for u, z in zip(self.at, self.heights, strict=True) if low <= u <= high]
+        return float(min([*np.interp((low, high), self.at, self.heights), *between]))
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Rooms, and the openings between and out of them."""
+    """Rooms, the openings between and out of them, and their roofs where not all are level."""
 
     rooms: tuple[Room, ...]
     doorways: tuple[Doorway, ...]
     windows: tuple[Window, ...]
+    roofs: tuple[Roof | None, ...] = ()
+
+    def roof(self, room: int) -> Roof | None:
+        """What is over a room; None for a level ceiling."""
+        return self.roofs[room] if self.roofs else None
+
+    def headroom(self, room: int, low: Sequence[float], high: Sequence[float]) -> float:
+        """Lowest height of the ceiling over a rectangle of a room's floor."""
+        roof = self.roof(room)
+        return roof.least(low[roof.axis], high[roof.axis]) if roof else self.rooms[room].height
 
 
 def make_plan(rng: Generator, rooms: int | None = None) -> Plan:

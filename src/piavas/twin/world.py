@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,12 @@ from piavas.scene import Material, Mesh, Scene
 from piavas.twin.finishes import MATERIALS, Finish
 from piavas.twin.furnish import Light, furnish, start_palette
 from piavas.twin.openings import Footprint, build_shell
-from piavas.twin.plan import Plan, make_plan
+from piavas.twin.plan import Plan, Room, make_plan
+from piavas.twin.roofs import CeilingKind, build_roofs, draw_roofs
 from piavas.twin.solids import carve
 
 STEP = 0.05  # metres of the floor map
+STOOP = 1.9  # metres of headroom under which nobody walks
 TRUTH_MESH, TRUTH = "mesh.ply", "world.json"
 
 
@@ -37,6 +40,7 @@ class World:
         taken: floor that furniture stands on.
         lights: lamps.
         rooms: how many rooms were asked for, None for a drawn number.
+        ceiling: what the ceilings are.
     """
 
     seed: int
@@ -47,6 +51,7 @@ class World:
     taken: tuple[Footprint, ...]
     lights: tuple[Light, ...]
     rooms: int | None = None
+    ceiling: CeilingKind = "level"
 
     @property
     def face_material(self) -> NDArray[np.int32]:
@@ -75,8 +80,13 @@ class World:
             inside = ((x >= a[0]) & (x <= b[0]))[:, None] & ((y >= a[1]) & (y <= b[1]))[None]
             free[inside] = value
 
-        for room in self.plan.rooms:
+        for index, room in enumerate(self.plan.rooms):
             mark(room.low, room.high, True)
+            roof = self.plan.roof(index)
+            if roof:
+                low_there = np.interp((x, y)[roof.axis], roof.at, roof.heights) < STOOP
+                beneath = np.expand_dims(low_there, 1 - roof.axis)
+                free &= ~(beneath & _within(room, x, y))
         for door in self.plan.doorways:
             half = [0.2, 0.2]
             half[1 - door.axis] = door.width / 2
@@ -121,16 +131,36 @@ class World:
                 "rooms": [asdict(room) for room in self.plan.rooms],
                 "doorways": [asdict(door) for door in self.plan.doorways],
                 "windows": [asdict(window) for window in self.plan.windows],
+                **self._roofs(),
             },
         )
 
+    def _roofs(self) -> dict[str, Any]:
+        """Of the truth, what worlds with level ceilings lack."""
+        if self.ceiling == "level":
+            return {}
+        roofs = [asdict(roof) if roof else None for roof in self.plan.roofs]
+        return {"ceiling": self.ceiling, "roofs": roofs}
 
-def make_world(seed: int, rooms: int | None = None) -> World:
-    """The world of `seed`, with so many rooms (2 to 4; None draws the number)."""
+
+def _within(room: Room, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray(
+        ((x >= room.low[0]) & (x <= room.high[0]))[:, None]
+        & ((y >= room.low[1]) & (y <= room.high[1]))[None]
+    )
+
+
+def make_world(seed: int, rooms: int | None = None, ceiling: CeilingKind = "level") -> World:
+    """The world of `seed`, with so many rooms (2 to 4; None draws the number).
+
+    Raises:
+        DataError: `ceiling` is unknown, or no room of this plan can have such a one.
+    """
     rng = np.random.default_rng([seed, 7])
-    plan = make_plan(rng, rooms)
+    plan = draw_roofs(make_plan(rng, rooms), ceiling, np.random.default_rng([seed, 29]))
     palette, looks = start_palette(rng, plan)
     interior = furnish(plan, palette, looks)
+    interior.kit += build_roofs(plan, looks)
     air = carve(build_shell(plan, looks), interior.kit)
     mesh = Mesh(air.vertices, air.faces, None, {"seed": seed})
     return World(
@@ -142,6 +172,7 @@ def make_world(seed: int, rooms: int | None = None) -> World:
         tuple(interior.taken),
         tuple(interior.lights),
         rooms,
+        ceiling,
     )
 
 
@@ -155,7 +186,7 @@ def load_world(folder: str | os.PathLike[str]) -> World:
 
     folder = Path(folder)
     data = read_json(folder / TRUTH)
-    world = make_world(int(data["seed"]), data["asked_rooms"])
+    world = make_world(int(data["seed"]), data["asked_rooms"], data.get("ceiling", "level"))
     saved = load_mesh(folder / TRUTH_MESH)
     if saved.vertices.shape != world.mesh.vertices.shape or not np.allclose(
         saved.vertices, world.mesh.vertices
