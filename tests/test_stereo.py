@@ -168,7 +168,11 @@ def test_a_mesh_agrees_with_itself_and_not_with_a_shifted_one():
 @pytest.fixture(scope="module")
 def plain():
     """Rooms of plain faces, each of one colour; depth is known along their edges alone."""
-    world = two_rooms()
+    return plain_plates(two_rooms(), walk(36))
+
+
+def plain_plates(world, poses):
+    """Plates and true depths of a world of plain faces."""
     caster = RayCaster(world.vertices, world.faces)
     a, b, c = np.moveaxis(world.vertices[world.faces], 1, 0)
     normal = np.cross(b - a, c - a)
@@ -178,7 +182,7 @@ def plain():
     colours = np.random.default_rng(0).integers(60, 230, (flat.max() + 1, 3)).astype(np.uint8)
     lens = np.array([110.0, 110.0, 79.5, 59.5])
     plates, truths = [], []
-    for pose in walk(36):
+    for pose in poses:
         empty = Plate(
             np.zeros((120, 160, 3), np.uint8), np.zeros((120, 160), np.float32), lens, pose
         )

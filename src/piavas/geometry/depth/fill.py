@@ -17,6 +17,14 @@ from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects, gaussian_filter1d
 
+from piavas.geometry.depth.joints import (
+    TOO_HIGH,
+    Joint,
+    draw_joints,
+    find_joints,
+    mean_height,
+    room_axes,
+)
 from piavas.progress import track
 
 F32 = NDArray[np.float32]
@@ -26,6 +34,7 @@ APART = 0.05  # metres between two planes
 STAND = 1.2  # times the points of its surroundings that a plane must hold
 LEAST = 0.2  # square metres of points on a plane, a view counted each time
 MOST = 48  # planes
+PATTERN = 10  # joints across an axis from which a floor is taken to be tiled
 SCALE, SMOOTH, SMALLEST = 60, 0.8, 60  # of the segmentation: contrast, pixels, pixels
 RING = 5  # pixels across by which a patch is grown to take in its edges
 FEWEST = 25  # pixels of known depth in a patch and about it
@@ -102,8 +111,13 @@ def fill_flat(plates: Sequence[Plate], yaw: float) -> list[F32]:
     if len(every) < FEWEST:
         return [plate.depth for plate in plates]
     planes = _find_planes(every, np.concatenate(weight), yaw)
+    joints = find_joints(plates, planes.offset[planes.normal[:, 2] > 0.5].tolist(), every, yaw)
+    planes = _with_joints(planes, joints, yaw, np.array([p.pose[2, 3] for p in plates]))
     cloud = _thin(every)
-    filled = [_fill(plate, planes, cloud) for plate in track(plates, "fill flat", len(plates))]
+    filled = [
+        _fill(plate, draw_joints(plate, joints, yaw), planes, cloud)
+        for plate in track(plates, "fill flat", len(plates))
+    ]
     return [_kept(plates, filled, i) for i in range(len(plates))]
 
 
@@ -135,6 +149,46 @@ def _find_planes(points: F64, weight: F64, yaw: float) -> _Planes:
     )
 
 
+def _with_joints(planes: _Planes, joints: list[Joint], yaw: float, eyes: F64) -> _Planes:
+    """`planes` with levels at the heights of their joints, and upright planes through those.
+
+    Above the eyes and on the floor hardly anything but a wall ends (unless the floor has a pattern
+    of lines): such joints take the place of what was matched about them, others only fill gaps.
+
+    Args:
+        planes: what was matched.
+        joints: lines on the levels of `planes`.
+        yaw: of the room.
+        eyes: `[n]` heights of the cameras.
+    """
+    normal, offset = planes.normal, planes.offset.copy()
+    for level in np.flatnonzero(normal[:, 2] > 0.5):
+        on = [j for j in joints if abs(j.height - offset[level]) < TOO_HIGH]
+        if len(on) > 1:
+            offset[level] = mean_height(on)
+    low = min(eyes.min(), offset[normal[:, 2] > 0.5].min(initial=np.inf) + APART)
+    floor = [j for j in joints if j.height < low]
+    for axis in (0, 1):
+        walls = [j for j in joints if j.axis == axis and j.height > np.median(eyes)]
+        below = [j for j in floor if j.axis == axis]
+        walls += below if len(below) <= PATTERN else []
+        others = [j for j in joints if j.axis == axis and j not in walls]
+        across = room_axes(yaw)[:, axis]
+        for some, sure in ((walls, True), (others, False)):
+            left = sorted(some, key=lambda joint: joint.doubt)
+            while left:
+                best = left[0].offset
+                one = [j for j in left if abs(j.offset - best) < APART + 2 * j.doubt]
+                left = [j for j in left if j not in one]
+                near = (normal @ across > 0.99) & (np.abs(offset - best) < APART)
+                if near.any() and not sure:
+                    continue
+                at = np.average([j.offset for j in one], weights=[1 / j.doubt**2 for j in one])
+                normal = np.concatenate([normal[~near], across[None]])
+                offset = np.append(offset[~near], at)
+    return _Planes(normal, offset)
+
+
 def _thin(points: F64) -> F64:
     """Means `[m, 3]` of the points in each cell of 3 cm that holds a few."""
     cell = np.floor(points / GRAIN).astype(np.int64)
@@ -157,8 +211,8 @@ def _patches(colour: NDArray[np.uint8]) -> NDArray[np.int32]:
     return np.asarray(found + 1, np.int32)
 
 
-def _fill(plate: Plate, planes: _Planes, cloud: F64) -> F32:
-    """Depth with a plane in every patch that has one."""
+def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64) -> F32:
+    """Depth with a plane in every patch that has one; `sure` `[h, w]` is the depth of edges."""
     patch, planar = _patches(plate.colour), planes.depth(plate)
     u, v, z = _seen(plate, cloud)
     owner = patch[v, u]
@@ -167,8 +221,8 @@ def _fill(plate: Plate, planes: _Planes, cloud: F64) -> F32:
     out = plate.depth.copy()
     for number, box in enumerate(find_objects(patch), 1):
         grown = tuple(slice(max(side.start - 3, 0), side.stop + 3) for side in box)
-        mask, known = patch[grown] == number, plate.depth[grown]
-        if (mask & (known == 0)).sum() < UNKNOWN:
+        mask, known = patch[grown] == number, sure[grown]
+        if (mask & (plate.depth[grown] == 0)).sum() < UNKNOWN:
             continue
         edge = (cv2.dilate(mask.astype(np.uint8), np.ones((RING, RING))) > 0) & (known > 0)
         if edge.sum() < FEWEST:
