@@ -83,7 +83,7 @@ class Caps:
             x, y = (np.linspace(v[k], v[k + 1], 9)[1:-1] for v, k in ((plan.x, i), (plan.y, j)))
             cut = lowest_of(over, x[:, None], y)
             if (self.ceiling[i, j] < cut).mean() > LEVEL_SHARE:
-                found.add(round(float(self.ceiling[i, j]), 3))
+                found.add(float(self.ceiling[i, j]))
         return tuple(sorted(found))
 
 

@@ -135,7 +135,7 @@ def reconstruct(
             "openness": opened.report,
             "planes": len(planes) + len(slopes),
             "floor": round(shell.floor, 4),
-            "ceilings": list(shell.ceilings),
+            "ceilings": sorted({round(height, 3) for height in shell.ceilings}),
             "slopes": [slope.to_json() for slope in slopes],
             "floor_seen": shell.seen_floor,
             "ceiling_seen": shell.seen_ceiling,

@@ -17,17 +17,28 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from piavas.errors import GeometryError
-from piavas.geometry.ceilings import find_ceilings, find_rooms
+from piavas.geometry.ceilings import LOWEST_TOP, find_ceilings, find_rooms
 from piavas.geometry.fusion import Box, Fused
-from piavas.geometry.planes import Crossings, Plane, crossings, find_planes
+from piavas.geometry.planes import APART, Crossings, Plane, crossings, find_planes
 from piavas.geometry.prisms import Caps, Plan, prisms_distance
-from piavas.geometry.slopes import Slope, covers, find_slopes, lowest, of_rooms, ridges, without
+from piavas.geometry.slopes import (
+    GROWN,
+    Slope,
+    by_room,
+    covers,
+    find_slopes,
+    lowest,
+    of_rooms,
+    ridges,
+    without,
+)
 
 WALL_AREA = 0.6  # square metres seen of a wall from which it counts
 LEVEL_AREA = 0.4  # likewise of a floor or ceiling
 TALLEST_GAP = 0.25  # metres of a plan's cells that are thinner than a wall
 UNSEEN_COST = 0.6  # of a metre of boundary without a wall, re one metre of plan
 USUAL_HEIGHT = 2.5  # metres from the floor to a ceiling that nobody saw
+CEILING_AREA = 1.5  # square metres of a level that is a ceiling for sure, before rooms are known
 LOWEST_SLOPE = 0.5  # metres over the floor to which slopes are taken down at least
 UPPER = 0.8  # of the height, from which surfaces tell a wall from furniture
 STRAY = 0.03  # of the most free space across an axis under which it is stray rays
@@ -101,9 +112,11 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     if not seen_ceiling:
         top = max(top, floor + USUAL_HEIGHT)
     plan = _plan(walls, free, box)
-    edges = _edges(plan, across, slopes, floor, top, box.voxel)
-    inside = _label(plan, edges, slopes, free, box, cameras, floor, top)
+    under = _local_top(across[2], levels, slopes, box, floor, top)
+    edges = _edges(plan, across, box, floor, under)
+    inside = _label(plan, edges, free, box, cameras, floor, top, under)
     rooms = find_rooms(inside, [(edge.one, edge.two, edge.wall) for edge in edges])
+    slopes = by_room(slopes, rooms, plan.x, plan.y)
     seen = of_rooms(slopes, rooms, plan.x, plan.y)
     ceiling = find_ceilings(
         plan.x,
@@ -122,7 +135,7 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     level = caps.level(plan)
     return Shell(
         prisms_distance(plan, caps, box),
-        tuple(walls[0] + walls[1] + levels),
+        tuple(walls[0] + walls[1] + _with_ceilings(levels, level)),
         floor,
         level,
         tuple(slopes[n] for n in used),
@@ -154,6 +167,38 @@ def _highest(
         return max(down, key=lambda p: p.area).offset, True
     high = np.nonzero(_much(free.sum(axis=(0, 1))))[0].max()
     return float(box.axis(2)[high] + 0.5 * box.voxel), False
+
+
+def _with_ceilings(levels: list[Plane], ceilings: tuple[float, ...]) -> list[Plane]:
+    """Levels, with the ceilings of the rooms for those that they are seen in together."""
+    alone = [
+        plane
+        for plane in levels
+        if plane.facing > 0 or all(abs(plane.offset - height) > APART for height in ceilings)
+    ]
+    return alone + [Plane(2, height, -1, CEILING_AREA) for height in ceilings]
+
+
+def _local_top(
+    level: Crossings,
+    planes: list[Plane],
+    slopes: list[Slope],
+    box: Box,
+    floor: float,
+    top: float,
+) -> NDArray[np.float64]:
+    """Metres `[x, y]` to which walls go up about each column: `top` where no ceiling is lower."""
+    out = np.full(box.shape[:2], top)
+    for plane in planes:
+        if plane.facing > 0 or plane.area < CEILING_AREA or plane.offset - floor < LOWEST_TOP:
+            continue
+        at = box.index(level.at[np.abs(level.at[:, 2] - plane.offset) < 0.03])
+        seen = np.zeros(out.shape, bool)
+        seen[at[:, 0], at[:, 1]] = True
+        about = distance_transform_edt(~seen) * box.voxel < GROWN
+        out[about] = np.minimum(out[about], plane.offset)
+    slant = lowest(slopes, box.axis(0)[:, None], box.axis(1)[None], top)
+    return np.minimum(out, np.maximum(slant, floor + LOWEST_SLOPE))
 
 
 def _much(count: NDArray[np.int64], share: float = STRAY) -> NDArray[np.bool_]:
@@ -200,20 +245,18 @@ def _sums(values: NDArray[np.float64], plan: Plan, box: Box) -> NDArray[np.float
 def _label(
     plan: Plan,
     edges: list[_Edge],
-    slopes: list[Slope],
     free: NDArray[np.bool_],
     box: Box,
     cameras: NDArray[np.float64],
     floor: float,
     top: float,
+    under: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """Inside or outside for each cell, by minimum cut."""
     heights = box.axis(2)
     slab = (heights > floor + 0.1) & (heights < top - 0.05)
     share = free[:, :, slab].mean(axis=2)
-    if slopes:
-        under = lowest(slopes, box.axis(0)[:, None], box.axis(1)[None], top)
-        share *= (top - floor) / np.maximum(under - floor, LOWEST_SLOPE)
+    share = np.where(under < top, share * (top - floor) / (under - floor), share)
     seen = _sums((share > 0.15).astype(float), plan, box) * box.voxel**2
     gain = np.where(plan.area > 0, seen / plan.area, 0)
     # More than a third of a cell seen free pulls it in; less pushes it out.
@@ -229,10 +272,9 @@ def _label(
 def _edges(
     plan: Plan,
     across: list[Crossings],
-    slopes: list[Slope],
+    box: Box,
     floor: float,
-    top: float,
-    voxel: float,
+    under: NDArray[np.float64],
 ) -> list[_Edge]:
     """Neighbouring cells, and what was seen of a wall between them."""
     nx, ny = plan.shape
@@ -242,7 +284,8 @@ def _edges(
         lines, other = (plan.x, plan.y) if axis == 0 else (plan.y, plan.x)
         # Furniture ends below: it is the upper part of a wall that tells.
         at = across[axis].at
-        at = at[at[:, 2] > floor + UPPER * (lowest(slopes, at[:, 0], at[:, 1], top) - floor)]
+        i, j, _ = box.index(at).T
+        at = at[at[:, 2] > floor + UPPER * (under[i, j] - floor)]
         for line in range(1, len(lines) - 1):
             near = np.abs(at[:, axis] - lines[line]) < 0.08
             along = at[near, 1 - axis]
@@ -255,10 +298,11 @@ def _edges(
                 # A column counts as wall once a third of that was seen of it.
                 tall = np.bincount(place, minlength=bins)
                 middle = low + (np.arange(bins) + 0.5) * length / bins
-                place_x, place_y = (lines[line], middle) if axis == 0 else (middle, lines[line])
-                high_there = lowest(slopes, np.asarray(place_x), np.asarray(place_y), top)
-                seen_part = (1 - UPPER) * np.maximum(high_there - floor, LOWEST_SLOPE)
-                full = 0.33 * seen_part / voxel * (length / bins) / voxel
+                spot = np.zeros((bins, 3))
+                spot[:, axis], spot[:, 1 - axis] = lines[line], middle
+                i, j, _ = box.index(spot).T
+                upper = (1 - UPPER) * (under[i, j] - floor)
+                full = 0.33 * upper / box.voxel * (length / bins) / box.voxel
                 covered = float(np.minimum(tall / np.maximum(full, 1e-9), 1).mean())
                 pair = (line - 1, cell), (line, cell)
                 if axis == 1:

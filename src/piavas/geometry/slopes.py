@@ -6,6 +6,7 @@ of its level ceiling. A slope over which views looked through a cell ends before
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,14 +174,40 @@ def lowest_of(slopes: list[Slope], x: F64, y: F64) -> F64:
     return out
 
 
+def _room_of(slope: Slope, rooms: NDArray[np.int64], x: F64, y: F64) -> NDArray[np.int64]:
+    """Room `[n]` of each place where a slope was seen, -1 outside."""
+    padded = np.pad(rooms, 1, constant_values=-1)
+    i, j = (np.searchsorted(lines, slope.at[:, k]) for k, lines in enumerate((x, y)))
+    return np.asarray(padded[i, j])
+
+
+def by_room(slopes: list[Slope], rooms: NDArray[np.int64], x: F64, y: F64) -> list[Slope]:
+    """Slopes that go on through several rooms, one for each of them: nearly one plane is two."""
+    out = []
+    for slope in slopes:
+        room = _room_of(slope, rooms, x, y)
+        each = slope.area / len(slope.at)
+        parts = [room == n for n in np.unique(room[room >= 0])]
+        parts = [part for part in parts if part.sum() * each > ROOM_AREA]
+        out += [_piece(slope, part) for part in parts] if len(parts) > 1 else [slope]
+    return out
+
+
+def _piece(slope: Slope, part: Bools) -> Slope:
+    """A slope fitted to a part of what was seen of it."""
+    at = slope.at[part]
+    middle = at.mean(axis=0)
+    way = np.linalg.eigh((at - middle).T @ (at - middle))[1][:, 0]
+    way = way if way[2] < 0 else -way
+    lower, upper = np.quantile(at[:, :2], [0.01, 0.99], axis=0)
+    return Slope(way, float(middle @ way), slope.area * part.mean(), lower, upper, at)
+
+
 def of_rooms(slopes: list[Slope], rooms: NDArray[np.int64], x: F64, y: F64) -> F64:
     """Square metres `[rooms, slopes]` seen of each slope in each room of the plan."""
     out = np.zeros((int(rooms.max(initial=-1)) + 1, len(slopes)))
-    padded = np.pad(rooms, 1, constant_values=-1)
     for column, slope in enumerate(slopes):
-        i = np.clip(np.searchsorted(x, slope.at[:, 0]), 0, len(x))
-        j = np.clip(np.searchsorted(y, slope.at[:, 1]), 0, len(y))
-        room = padded[i, j]
+        room = _room_of(slope, rooms, x, y)
         count = np.bincount(room[room >= 0], minlength=len(out))
         out[:, column] = slope.area * count / len(slope.at)
     return np.where(out > ROOM_AREA, out, 0.0)
@@ -254,6 +281,11 @@ def snapped(
     offsets = np.concatenate([offsets, [p.offset * p.facing for p in planes]])
     off = vertices @ ways.T - offsets
     near = (np.abs(off) < reach) & (normals @ ways.T > 0.5)
+    for a, b in itertools.combinations(range(len(slopes)), 2):
+        if ways[a] @ ways[b] > ALIKE:
+            both, first = near[:, a] & near[:, b], np.abs(off[:, a]) < np.abs(off[:, b])
+            near[:, a] &= ~both | first
+            near[:, b] &= ~both | ~first
     rows = np.flatnonzero(near[:, : len(slopes)].any(axis=1))
     out = vertices.copy()
     sets, which = np.unique(near[rows], axis=0, return_inverse=True)

@@ -69,10 +69,13 @@ def snap(
     reach = max(SNAP, 0.6 * voxel)
     normal = _vertex_normals(vertices, faces)
     out = vertices.copy()
-    for plane in sorted(planes, key=lambda p: p.area):
-        near = np.abs(vertices[:, plane.axis] - plane.offset) < reach
+    nearest = np.full(vertices.shape, reach)
+    for plane in planes:
+        away = np.abs(vertices[:, plane.axis] - plane.offset)
+        near = away < nearest[:, plane.axis]
         near &= normal[:, plane.axis] * plane.facing > 0.5
         out[near, plane.axis] = plane.offset
+        nearest[near, plane.axis] = away[near]
     return snapped(out, normal, planes, slopes, reach)
 
 
