@@ -29,7 +29,13 @@ from piavas.materials.recognise.classifier import card_of
 from piavas.materials.recognise.samples import Samples, sample
 from piavas.materials.recognise.surroundings import PLACES
 from piavas.materials.recognise.train import train
-from piavas.materials.recognition import OWN_SPREAD, expected, recognise_faces
+from piavas.materials.recognition import (
+    OWN_SPREAD,
+    gathered,
+    material_of,
+    recognise_faces,
+    sharpened,
+)
 from piavas.scene import Mesh, Pose, Scene, triangle_areas
 from rooms import photograph, two_rooms, walk
 
@@ -122,15 +128,43 @@ def test_unseen_faces_follow_neighbours_in_place_and_normal():
 def test_expected_absorption_and_spread_are_sums_over_rows():
     table = load_table()
     rows = [table["brick"], table["carpet on foam"]]
-    found = expected("wall", np.array([0.75, 0.25]), rows)
+    found = material_of("wall", (p := np.array([0.75, 0.25])), p @ absorption_of(rows), rows)
     mean = 0.75 * rows[0].absorption + 0.25 * rows[1].absorption
     np.testing.assert_allclose(found.absorption, mean)
     between = 0.75 * (logit(rows[0].absorption) - logit(mean)) ** 2
     between += 0.25 * (logit(rows[1].absorption) - logit(mean)) ** 2
     np.testing.assert_allclose(found.spread, np.sqrt(OWN_SPREAD**2 + between))
-    sure = expected("wall", np.array([1.0, 0]), rows)
+    sure = material_of("wall", np.array([1.0, 0]), rows[0].absorption, rows)
     np.testing.assert_allclose(sure.spread, OWN_SPREAD)
     np.testing.assert_allclose(sure.absorption, rows[0].absorption)
+
+
+def absorption_of(rows):
+    return np.stack([m.absorption for m in rows])
+
+
+def test_absorption_is_gathered_where_it_likely_is():
+    """Plaster that may be a curtain, a curtain that may be plaster, and brick that is known."""
+    table = load_table()
+    rows = [table[name] for name in ("painted plaster", "heavy curtain", "brick")]
+    values = absorption_of(rows)
+    mixture = np.array([[0.8, 0.2, 0], [0.3, 0.7, 0], [0, 0, 1]])
+    area = np.array([60.0, 10, 30])
+    found = gathered(mixture, sharpened(mixture), area, rows)
+    even = mixture @ values
+    np.testing.assert_allclose(area @ found, area @ even, rtol=1e-9)  # the room's mean stays
+    np.testing.assert_allclose(found[2], rows[2].absorption)
+    soft = values[1] > 2 * values[0]
+    assert soft.sum() >= 5
+    assert (found[0] < even[0])[soft].all() and (found[1] > even[1])[soft].all()
+    assert ((found >= 0) & (found <= 1)).all()
+    # Cubes of .8 and .2, of .3 and .7, by hand.
+    np.testing.assert_allclose(sharpened(mixture)[0, 0], 0.512 / 0.52)
+    np.testing.assert_allclose(sharpened(mixture)[1, 1], 0.343 / 0.37)
+    # Doubt alike everywhere leaves nothing to gather: each absorbs what is to be expected.
+    alike = np.tile([0.5, 0.5, 0], (3, 1))
+    found = gathered(alike, sharpened(alike), area, rows)
+    np.testing.assert_allclose(found, alike @ values)
 
 
 def test_the_mean_absorption_of_a_scene_is_that_of_its_distributions(visit):

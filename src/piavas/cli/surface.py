@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from piavas.cli.tell import tell
+from piavas.errors import MaterialError
+
+if TYPE_CHECKING:
+    from piavas.materials.recognise import Recogniser
 
 SHEET = "materials.png"
 Way = Literal["auto", "labels", "names", "classifier", "open-vocabulary", "default"]
@@ -18,6 +22,7 @@ def materials(
     mesh: Path,
     out: Path,
     by: Way = "auto",
+    segments: str = "superpixels",
     names: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -35,6 +40,8 @@ def materials(
             model that knows words and pictures (extra vision), or the table's default for all;
             auto takes names of the mesh's parts that are known, and for all other faces the first
             of label images and classifier that there is.
+        segments: what the model that knows words is shown: "superpixels", or the things found by a
+            segmentation model, a folder or a name on the hub such as facebook/sam-vit-base.
         names: JSON of {"name of a label or part": "row of the table"}, asked before the mapping
             that comes with the package; "*" for all others.
         json: print JSON for scripts.
@@ -46,6 +53,7 @@ def materials(
     from piavas.materials.parts import NAMED
     from piavas.materials.sheet import save_sheet
 
+    recogniser = _recogniser(by, segments)
     kept = read_corrections(out)
     mapping = read_mapping(names) if names else None
     room, parts = load_parts(mesh)
@@ -54,10 +62,26 @@ def materials(
     named = parts if told else None
     where = names or mesh if by == "names" else (out / MATERIALS if kept else None)
     with about(where):
-        found = assign(room, visit, by=by, mapping=mapping, corrections=kept, parts=named)
+        found = assign(room, visit, by=recogniser, mapping=mapping, corrections=kept, parts=named)
     save_scene(found.scene, out, found.faces)
     if save_sheet(found, visit, out / SHEET) is None:
         (out / SHEET).unlink(missing_ok=True)
     report = dict(dict(found.scene.report).get("materials", {}))
     report.pop("groups", None)
     tell({"wrote": str(out), **report}, json)
+
+
+def _recogniser(by: str, segments: str) -> str | Recogniser:
+    """What `--by` and `--segments` ask for."""
+    if segments == "superpixels":
+        return by
+    if by != "open-vocabulary":
+        raise MaterialError(
+            "belongs to --by open-vocabulary", field="--segments", mend="leave it out"
+        )
+    from piavas.materials import load_table, load_vocabulary
+    from piavas.materials.recognise.vision import OpenVocabulary
+
+    table = load_table()
+    words = load_vocabulary(table)
+    return OpenVocabulary.load(vocabulary=words, table=table, segments=segments)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from piavas.capture import Capture
 from piavas.materials.fusion import Votes, cast_votes, fill_unseen
@@ -27,6 +27,8 @@ REACH = 0.25  # metres at which one counts a third of the face itself
 TURN_WORTH = 1.0  # metres that opposite normals count for
 OWN_SPREAD = 1.0
 """Of log odds: how far a room's own brick wall is from the brick wall of the table."""
+LOOKS = 3.0  # independent looks at a surface that all votes on it are worth
+MOST = 20.0  # log odds, in units of how far rows are apart, by which absorption may be moved
 LEAST = 5e-3  # absorption to which log odds are clipped, and below 1 likewise
 
 
@@ -144,11 +146,11 @@ class Groups:
 
 
 def group(found: Recognition, rows: Sequence[Material]) -> Groups:
-    """Faces of one most probable row in one kind of place, with the absorption to expect of them.
+    """Faces of one most probable row in one kind of place, and what they absorb.
 
-    Averages over faces, weighted by area, keep the room's mean absorption exactly what the
-    distributions say. The spread of log odds has two parts: which row it is, taken as one draw
-    for the whole group since its faces err together, and `OWN_SPREAD`.
+    The room's mean absorption is exactly what the distributions say to expect; where it is
+    gathered, likely rows say (`gathered`). The spread of log odds has two parts: which row it is,
+    taken as one draw for the whole group since its faces err together, and `OWN_SPREAD`.
 
     Args:
         found: distributions.
@@ -158,15 +160,15 @@ def group(found: Recognition, rows: Sequence[Material]) -> Groups:
     used, index = np.unique(key, return_inverse=True)
     index = index.reshape(-1)
     area, seen, entropy = found.room.area, found.seen, found.entropy
-    total = np.bincount(index, area)
-    mixture = np.zeros((len(used), len(rows)))
-    np.add.at(mixture, index, area[:, None] * found.probability)
-    mixture /= total[:, None]
+    total = np.bincount(index, area).astype(np.float64)
+    mixture = _mixture(found.probability, index, area)
+    likely = _mixture(sharpened(found.probability), index, area)
+    absorption = gathered(mixture, likely, total, rows)
     materials, facts = [], []
     for k, number in enumerate(used):
         row, place = divmod(int(number), len(PLACES))
         name = f"{rows[row].name} ({PLACES[place]})"
-        materials.append(expected(name, mixture[k], rows))
+        materials.append(material_of(name, mixture[k], absorption[k], rows))
         of = index == k
         facts.append(
             {
@@ -206,19 +208,61 @@ def _whole(key: NDArray[np.int64], found: Recognition) -> NDArray[np.int64]:
     return np.where(rest[found.parent] < LITTLE, main[found.parent], key)
 
 
-def expected(name: str, share: F64, rows: Sequence[Material]) -> Material:
-    """The material to expect where `rows` have the probabilities `share`."""
+def sharpened(share: F64) -> F64:
+    """`[n, rows]` to the power of `LOOKS`: what as many independent looks would say."""
+    power = (share / np.maximum(share.max(axis=1, keepdims=True), 1e-30)) ** LOOKS
+    return np.asarray(power / power.sum(axis=1, keepdims=True))
+
+
+def _mixture(share: F64, index: NDArray[np.int64], area: F64) -> F64:
+    """`[groups, rows]` means of `[n, rows]`, weighted by area."""
+    mixture = np.zeros((int(index.max()) + 1, share.shape[1]))
+    np.add.at(mixture, index, area[:, None] * share)
+    return np.asarray(mixture / mixture.sum(axis=1, keepdims=True))
+
+
+def gathered(mixture: F64, likely: F64, area: F64, rows: Sequence[Material]) -> F64:
+    """Absorption `[groups, bands]` of likely rows, moved until the room's mean is the expected one.
+
+    The absorption to expect of each group would give each hard surface a part of all soft things:
+    late sound, which lives where surfaces are hard, would die too soon. So groups absorb as their
+    likely rows do, and what then lacks in the mean absorption, in each band, is given to all in
+    log odds, in proportion to how far their rows are apart. Where there is no doubt, nothing moves.
+
+    Args:
+        mixture: `[groups, rows]` probabilities.
+        likely: `[groups, rows]` those sharpened.
+        area: `[groups]`.
+        rows: the materials of the rows.
+    """
     absorption = np.stack([m.absorption for m in rows])
-    mean = share @ absorption
+    share = area / area.sum()
     odds = logit(np.clip(absorption, LEAST, 1 - LEAST))
-    off = odds - logit(np.clip(mean, LEAST, 1 - LEAST))
+    apart = np.sqrt(np.maximum(mixture @ odds**2 - (mixture @ odds) ** 2, 0))
+    start = likely @ absorption
+    from_odds = logit(np.clip(start, LEAST, 1 - LEAST))
+    free = apart > LEAST
+    lack = share @ (mixture @ absorption - start)
+    low, high = np.full((2, absorption.shape[1]), [[-MOST], [MOST]])
+    for _ in range(60):  # bisection: the mean grows with the move
+        move = (low + high) / 2
+        more = share @ np.where(free, expit(from_odds + move * apart) - expit(from_odds), 0) < lack
+        low, high = np.where(more, move, low), np.where(more, high, move)
+    moved = expit(from_odds + low * apart) - expit(from_odds)
+    return np.asarray(np.clip(start + np.where(free, moved, 0), 0, 1))
+
+
+def material_of(name: str, share: F64, absorption: F64, rows: Sequence[Material]) -> Material:
+    """The material of a group in which `rows` have the probabilities `share`."""
+    odds = logit(np.clip(np.stack([m.absorption for m in rows]), LEAST, 1 - LEAST))
+    off = odds - logit(np.clip(absorption, LEAST, 1 - LEAST))
     spread = np.sqrt(OWN_SPREAD**2 + share @ off**2)
     text = ", ".join(f"{100 * p:.0f} % {row}" for row, p in _likely(share, rows).items())
     return Material(
         name,
-        mean,
+        absorption,
         share @ np.stack([m.scattering for m in rows]),
-        np.minimum(share @ np.stack([m.transmission for m in rows]), mean),
+        np.minimum(share @ np.stack([m.transmission for m in rows]), absorption),
         f"expected of {text}",
         spread,
     )

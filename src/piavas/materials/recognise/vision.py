@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from piavas.errors import CheckpointError, MissingDependencyError
 from piavas.hub import load_pretrained
+from piavas.materials.recognise.segments import SUPERPIXELS, Cutter, cutter, superpixels
 from piavas.materials.recognise.types import Guess, View
 from piavas.materials.vocabulary import Vocabulary
 from piavas.scene import Material
 
 F64 = NDArray[np.float64]
 MODEL = "google/siglip-base-patch16-224"  # Apache-2.0
-SEGMENTS = 48  # of a frame
 MARGIN = 0.4  # of a segment's size that is shown around it
 BATCH = 16
 
@@ -33,6 +33,7 @@ class OpenVocabulary:
         rows: of the table.
         words: `[rows, d]` mean direction of each row's sentences, unit vectors.
         scale: what cosines are multiplied by before the softmax over rows.
+        cut: what cuts pictures into the pieces that are looked at.
     """
 
     model: Any
@@ -40,6 +41,7 @@ class OpenVocabulary:
     rows: tuple[str, ...]
     words: F64
     scale: float
+    cut: Cutter = superpixels
     name: str = "open vocabulary"
 
     @classmethod
@@ -50,6 +52,7 @@ class OpenVocabulary:
         vocabulary: Vocabulary,
         table: Mapping[str, Material],
         revision: str | None = None,
+        segments: str | os.PathLike[str] = SUPERPIXELS,
     ) -> OpenVocabulary:
         """Load a model and learn the directions of its sentences.
 
@@ -58,12 +61,15 @@ class OpenVocabulary:
             vocabulary: sentences of each row.
             table: materials; rows that it lacks are left out.
             revision: of a model of the hub; None for its newest.
+            segments: "superpixels", or a folder or a model of the hub that makes masks of things,
+                such as `facebook/sam-vit-base` (Apache-2.0).
 
         Raises:
             MissingDependencyError: the extra `vision` is not installed.
             CheckpointError: no such model, no network, or another kind of model.
         """
         transformers = _transformers()
+        cut = cutter(segments)
         model, processor = load_pretrained(
             transformers.AutoModel, transformers.AutoProcessor, source, revision
         )
@@ -78,15 +84,12 @@ class OpenVocabulary:
             for row in rows
         ]
         mean = np.stack([w.mean(axis=0) for w in words])
-        return cls(model, processor, rows, _unit(mean), found.scale)
+        return cls(model, processor, rows, _unit(mean), found.scale, cut)
 
     def recognise(self, view: View) -> Guess:
-        """Probabilities of the superpixels of one frame, each seen with a margin around it."""
-        from skimage.segmentation import slic
-
+        """Probabilities of the pieces of one frame, each seen with a margin around it."""
         image = view.image
-        index = slic(image, n_segments=SEGMENTS, compactness=15.0, start_label=0, channel_axis=2)
-        index = np.unique(index, return_inverse=True)[1].reshape(index.shape).astype(np.int32)
+        index = self.cut(image)
         pieces = [_piece(image, box) for box in _boxes(index)]
         cosine = self._pictures(pieces) @ self.words.T
         logit = self.scale * cosine
