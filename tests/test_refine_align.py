@@ -63,6 +63,22 @@ def test_delay_is_exact_on_a_sine_and_lets_silence_in():
     assert np.abs(Alignment(1.0, 10 / 8000)(click, 8000)).max() < 1e-6
 
 
+@pytest.mark.parametrize("delay", [0.0, 7.25, -90.5, 160.0])
+def test_long_sound_is_delayed_in_blocks_as_a_whole(delay, monkeypatch):
+    """Against the phase of a whole period of noise, up to 95 % of half the rate."""
+    rng, size = np.random.default_rng(2), 9000
+    spectrum = np.fft.rfft(rng.normal(size=(2, size)))
+    spectrum[:, round(0.95 * size / 2) :] = 0
+    x = np.tile(np.fft.irfft(spectrum, size), 3)
+    turn = np.exp(-2j * np.pi * np.fft.rfftfreq(size) * delay)
+    wanted = np.fft.irfft(spectrum * turn, size)
+    whole = Alignment(1.0, delay / 8000)(x, 8000)
+    assert np.abs(whole[:, size:-size] - wanted).max() < 2e-4
+    monkeypatch.setattr("piavas.refine.align.BLOCK", 1000)
+    blocks = Alignment(1.0, delay / 8000)(x, 8000)
+    np.testing.assert_allclose(blocks, whole, atol=1e-6)
+
+
 def test_training_fits_it_and_the_model_keeps_it(tmp_path):
     clips = late_clips(4.3, 0.5)
     config = TrainConfig(max_steps=2, align=True, learning_rate=1e-12)

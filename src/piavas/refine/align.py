@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import fftconvolve
 
 from piavas.audio import Audio
 from piavas.errors import CheckpointError
@@ -21,6 +22,9 @@ from piavas.refine.clips import Clip
 LATEST = 0.02  # seconds that recordings may be late or early by
 FLOOR = 1e-12
 BAND = (300.0, 4000.0)  # hertz in which delays are sought
+TAPS = 256  # of the delay's windowed sinc, on either side; flat to 2 % below half the rate
+KAISER = 8.0  # shape of its window: side lobes below -80 dB
+BLOCK = 1 << 16  # samples that are delayed at once
 CLEAR = 4.0
 """Of some 300 lags of noise that are independent in `BAND`, one in a hundred curves is as high."""
 
@@ -50,12 +54,20 @@ class Alignment:
 
     def __call__(self, x_sim: NDArray[np.floating], sample_rate: int) -> Audio:
         """`[2, time]` scaled, and delayed by any fraction of a sample; silence comes in."""
-        size, edge = x_sim.shape[1], round(2 * LATEST * sample_rate)
-        whole = size + 2 * edge
-        spectrum = np.fft.rfft(np.pad(x_sim, ((0, 0), (edge, edge))))
-        turn = np.exp(-2j * np.pi * np.fft.rfftfreq(whole) * self.delay * sample_rate)
-        moved = np.fft.irfft(spectrum * turn, whole)[:, edge : edge + size]
-        return np.asarray(self.gain * moved, dtype=np.float32)
+        steps = self.delay * sample_rate
+        late = round(steps)
+        tap = np.arange(-TAPS, TAPS + 1)
+        filter_ = self.gain * np.sinc(tap - (steps - late)) * np.kaiser(len(tap), KAISER)
+        size, out = x_sim.shape[1], np.empty(x_sim.shape, np.float32)
+        for begin in range(0, size, BLOCK):  # of long sound there is room for one copy
+            end = min(begin + BLOCK, size)
+            a, b = begin - late - TAPS, end - late + TAPS
+            inside = x_sim[:, min(max(a, 0), size) : max(min(b, size), 0)]
+            before = min(max(-a, 0), b - a - inside.shape[1])
+            rest = b - a - inside.shape[1] - before
+            piece = np.pad(inside, ((0, 0), (before, rest)))
+            out[:, begin:end] = fftconvolve(piece, filter_[None], "valid", axes=1)
+        return out
 
 
 def fit_alignment(clips: Sequence[Clip]) -> Alignment:
