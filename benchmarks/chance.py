@@ -1,64 +1,165 @@
-"""How far the level difference of the ears is chance: the hidden physics recorded twice.
+"""How far the level difference of the ears is chance: the hidden physics recorded many times.
 
     python benchmarks/chance.py [--places office house apartment outdoor] [--seconds 40]
+        [--draws 6] [--without head materials ...]
 
 The same head walks the same way past the same source in the same room; only the seed of rays and
-late noise differs. One JSON line a source: the mean over clips of 1 s of the absolute difference
-between both recordings' level differences. That is the LRE of a model of the room that is right in
-everything but the draw; the mean of many draws comes to it over the root of two, where both draw
-from one normal distribution.
+late noise differs. Each draw in turn is the recording. Figures are LRE, dB, mean over clips of 1 s
+and over draws:
+
+- `mono`: of no difference;
+- `one`: of another draw, a model that is right in all but the draw;
+- `floor`: of the mean energies of all other draws, what that model expects. Nothing that does not
+  know the draw does better than this by much.
+
+`--without` also predicts with a part of the hidden physics replaced by what stage 1 has: its own
+`head`, a `loudspeaker` with a flat response, no `directivity`, `materials` of the table's default
+but where there is sky, no `waves`. One JSON line a place.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from piavas.refine.balance import level_difference
+from piavas.acoustics import Simulator, load_hrtf
+from piavas.materials import load_table
+from piavas.render import render
+from piavas.scene import ImpulseResponses, Scene, Source, Trajectory
 from piavas.twin.benchmark import Videos
-from piavas.twin.places import ROOMS, make_place
+from piavas.twin.low import crossed, ears, field_of
+from piavas.twin.places import ROOMS, Place, make_place
+from piavas.twin.record import Options
 
-SOURCES = (1, 2)
-DRAWS = (11, 12)
+PARTS = ("head", "loudspeaker", "directivity", "materials", "waves")
+SOURCES = (1, 2)  # those that are held out
 CLIP = 1.0  # seconds
 
 
-def main() -> None:
+def levels(
+    place: Place, options: Options, source: int, draws: int, without: str = ""
+) -> NDArray[np.float64]:
+    """Energies `[draw, clip, ear]` of what the head hears, with a part of the truth left out."""
     recording = import_module("piavas.twin.record")  # its function of that name hides it
+    rate, hidden = options.sample_rate, place.hidden
+    where = recording.place_sources(place.world, 3, options.seed)[source]
+    way = recording.stroll(
+        place.world, where.position, options.seconds, recording.FINE, 100 * options.seed + source
+    )
+    sound = recording.play(
+        recording._number([place.world.seed, options.seed, source]), options.seconds, rate
+    )
+    played = sound if without == "loudspeaker" else hidden.loudspeaker(sound, rate)
+    speaker = Source(where.position, where.axis, hidden.directivity)
+    if without == "directivity":
+        speaker = Source(where.position)
+    scene = place.world.scene(hidden.materials)
+    if without == "materials":
+        scene = plain(scene)
+    head = None if without == "head" else options.hrtf
+    waves = options.waves and without != "waves"
+    size, found = round(CLIP * rate), []
+    for responses in drawn(place, options, scene, speaker, way, head, draws, waves):
+        heard = render(played, responses, way)[:, : sound.shape[1]].astype(np.float64)
+        whole = heard[:, : heard.shape[1] // size * size].reshape(2, -1, size)
+        found.append(np.square(whole).sum(axis=2).T)
+    return np.array(found)
+
+
+def drawn(
+    place: Place,
+    options: Options,
+    scene: Scene,
+    speaker: Source,
+    way: Trajectory,
+    head: str | None,
+    draws: int,
+    waves: bool,
+) -> Iterator[ImpulseResponses]:
+    """Responses of draw after draw; what the wave equation says is the same in each."""
+    low = None
+    for seed in range(draws):
+        simulator = Simulator(
+            rays=options.rays, seed=1000 + seed, sample_rate=options.sample_rate, hrtf=head,
+            temperature=place.hidden.temperature, humidity=place.hidden.humidity,
+        )  # fmt: skip
+        responses = simulator(scene, speaker, way)
+        if waves:
+            length = responses.samples.shape[2]
+            if low is None or low.shape[2] != length:
+                field = field_of(scene, responses, simulator.speed)
+                ear = load_hrtf(head, sample_rate=options.sample_rate)
+                low = ears(field, responses.listeners, ear, length)
+            samples = crossed(low, responses.samples, responses.sample_rate)
+            responses = replace(responses, samples=samples.astype(np.float32))
+        yield responses
+
+
+def plain(scene: Scene) -> Scene:
+    """Every material the table's default, but for the sky."""
+    row = load_table()["default"]
+    rows = tuple(
+        one if (one.absorption == 1).all() else replace(row, name=one.name)
+        for one in scene.materials
+    )
+    return replace(scene, materials=rows)
+
+
+def decibels(energy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the left ear over the right, of `[..., 2]`."""
+    return np.asarray(10 * np.log10(energy[..., 0] / energy[..., 1]))
+
+
+def expected(truth: NDArray[np.float64], model: NDArray[np.float64], same: bool) -> float:
+    """LRE of what the mean energies of `model` expect of each draw of `truth`, unseen."""
+    errors = []
+    for k, drawn_ in enumerate(truth):
+        others = np.delete(model, k, axis=0) if same else model
+        errors.append(np.abs(decibels(others.mean(axis=0)) - decibels(drawn_)).mean())
+    return float(np.mean(errors))
+
+
+def single(truth: NDArray[np.float64], model: NDArray[np.float64]) -> float:
+    """LRE of one draw of `model` of each other draw of `truth`."""
+    pairs = [(i, j) for i in range(len(truth)) for j in range(len(model)) if i != j]
+    return float(
+        np.mean([np.abs(decibels(truth[i]) - decibels(model[j])).mean() for i, j in pairs])
+    )
+
+
+def measure(name: str, seconds: int, draws: int, without: list[str]) -> dict[str, Any]:
+    """One line."""
+    videos = Videos(seconds=seconds)
+    place, options = make_place(name, videos.seed), videos.sound
+    truth = [levels(place, options, i, draws) for i in SOURCES]
+    row: dict[str, Any] = {"place": name, "seconds": seconds, "draws": draws}
+    row["mono"] = np.mean([np.abs(decibels(t)).mean() for t in truth])
+    row["one"] = np.mean([single(t, t) for t in truth])
+    row["floor"] = np.mean([expected(t, t, same=True) for t in truth])
+    for part in without:
+        models = [levels(place, options, i, draws, part) for i in SOURCES]
+        both = list(zip(truth, models, strict=True))
+        row[f"one without {part}"] = np.mean([single(t, m) for t, m in both])
+        row[f"expected without {part}"] = np.mean([expected(t, m, same=False) for t, m in both])
+    return {k: round(float(v), 2) if isinstance(v, np.floating) else v for k, v in row.items()}
+
+
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--places", nargs="+", choices=tuple(ROOMS), default=list(ROOMS))
     parser.add_argument("--seconds", type=int, default=40)
+    parser.add_argument("--draws", type=int, default=6)
+    parser.add_argument("--without", nargs="+", choices=PARTS, default=[])
     args = parser.parse_args()
     for name in args.places:
-        videos = Videos(seconds=args.seconds)
-        place, options = make_place(name, videos.seed), videos.sound
-        sources = recording.place_sources(place.world, 3, options.seed)
-        for i in SOURCES:
-            way = recording.stroll(
-                place.world, sources[i].position, options.seconds, recording.FINE, i
-            )
-            seed = [place.world.seed, options.seed, i]
-            sound = recording.play(recording._number(seed), options.seconds, options.sample_rate)
-            told = []
-            for draw in DRAWS:
-                heard, _level = recording._hear(
-                    place.world, place.hidden, options, sources[i], way, sound,
-                    [*seed, draw],
-                )  # fmt: skip
-                size = round(CLIP * options.sample_rate)
-                starts = range(0, heard.shape[1] - size + 1, size)
-                told.append(np.array([level_difference(heard[:, s : s + size]) for s in starts]))
-            row = {
-                "place": name,
-                "source": i,
-                "clips": len(told[0]),
-                "between_draws_db": round(float(np.abs(told[0] - told[1]).mean()), 2),
-                "mean_level_difference_db": round(float(np.abs(told[0]).mean()), 2),
-            }
-            print(json.dumps(row), flush=True)
+        print(json.dumps(measure(name, args.seconds, args.draws, args.without)), flush=True)
 
 
 if __name__ == "__main__":
