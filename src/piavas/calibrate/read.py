@@ -14,6 +14,7 @@ import numpy as np
 from piavas.audio import read_audio
 from piavas.calibrate.observe import Performance, Recording, RoomResponse
 from piavas.capture import fields
+from piavas.capture.nerfstudio import FILE as NERFSTUDIO
 from piavas.capture.recordings import UNUSED
 from piavas.capture.recordings import read_recordings as read_performances
 from piavas.capture.types import Recording as Walk
@@ -46,6 +47,7 @@ def read_recordings(path: str | os.PathLike[str]) -> tuple[list[Recording], list
             )
         path = found[0]
     if path.name == PERFORMANCES:
+        _demand_metres(path.parent / NERFSTUDIO)
         return _walks(read_performances(path))
     try:
         entries = fields.items(read_json(path, error=CalibrationError), path, "top level")
@@ -56,6 +58,23 @@ def read_recordings(path: str | os.PathLike[str]) -> tuple[list[Recording], list
             problem.what, file=problem.file, field=problem.field, mend=problem.mend
         ) from None
     return list(out), [i for i, row in enumerate(rows) if row.get("held_out", False)]
+
+
+def _demand_metres(index: Path) -> None:
+    """Refuse poses and sources whose unit is not the metre, in which the room is."""
+    if (
+        index.is_file()
+        and fields.record(read_json(index, error=CalibrationError), index, "top level").get(
+            "metric", True
+        )
+        is False
+    ):
+        raise CalibrationError(
+            "its lengths are no metres, and the room's are",
+            file=index,
+            field="metric",
+            mend="bring both into metres: `piavas.capture.rescale` the capture and write it",
+        )
 
 
 def _response(row: fields.Record, path: Path, where: str) -> RoomResponse:
