@@ -2,7 +2,6 @@
 
     python benchmarks/reconstruction.py [--seeds 1 2 3 4 5] [--depth sensor|stereo]
         [--frames 60] [--rooms 2] [--ceiling level|pitched|gabled|attic|stepped]
-        [--shape]
 
 Distances are exact point-to-mesh. `absorption` is the area of full absorption (500 Hz and 1 kHz)
 of the reconstruction relative to the truth's, less 1. Sound is compared in expected energies
@@ -31,6 +30,7 @@ from piavas.acoustics.patches import face_normals
 from piavas.capture import Capture, load_capture
 from piavas.geometry import reconstruct
 from piavas.geometry.compare import agreement, sample_surface, seen_points
+from piavas.materials.subdivide import subdivide
 from piavas.scene import Mesh, Scene, triangle_areas
 from piavas.twin import generate_capture
 from piavas.twin.roofs import KINDS
@@ -48,51 +48,14 @@ HEADS = 8
 def with_true_materials(mesh: Mesh, world: World) -> Scene:
     """`mesh`, each piece of it of what the nearest true surface that faces its way is made of."""
     truth = world.scene()
-    vertices, faces = divide(mesh.vertices, mesh.faces, FINEST)
+    cut = subdivide(mesh.vertices, mesh.faces, FINEST)
+    vertices, faces = cut.vertices, cut.faces
     scene = Scene(vertices, faces, np.zeros(len(faces), np.int32), truth.materials)
     points, face = sample_surface(world.mesh, DENSE)
     _, near = cKDTree(points).query(vertices[faces].mean(axis=1), k=NEAR)
     alike = np.einsum("fkc,fc->fk", face_normals(truth)[face[near]], face_normals(scene)) > 0.5
     chosen = near[np.arange(len(near)), alike.argmax(axis=1)]
     return Scene(vertices, faces, truth.face_material[face[chosen]], truth.materials)
-
-
-def divide(vertices: np.ndarray, faces: np.ndarray, longest: float) -> tuple:
-    """Halve edges until none is longer than `longest`; a closed mesh stays closed."""
-    while True:
-        edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-        edges, which = np.unique(edges, axis=0, return_inverse=True)
-        ends = vertices[edges]
-        length = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
-        # Of each face at most its longest edge: one that is halved is so for both its faces.
-        side = which.reshape(-1, 3)
-        worst = side[np.arange(len(side)), length[side].argmax(axis=1)]
-        halved = np.zeros(len(edges), bool)
-        halved[worst[length[worst] > longest]] = True
-        if not halved.any():
-            return vertices, faces
-        middle = np.full(len(edges), -1, np.int32)
-        middle[halved] = len(vertices) + np.arange(halved.sum(), dtype=np.int32)
-        vertices = np.concatenate([vertices, ends[halved].mean(axis=1)])
-        faces = _split(faces, middle[side])
-
-
-def _split(faces: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Faces cut at the `middle` `[f, 3]` of their edges 01, 12, 20, where it is no -1."""
-    out = [faces[(middle < 0).all(axis=1)]]
-    for corners, cuts in zip(faces, middle, strict=True):
-        for turn in range(3):
-            (a, b, c), (ab, bc, ca) = np.roll(corners, -turn), np.roll(cuts, -turn)
-            # Turned so that the first edge is cut, and the last one only where all are.
-            if ab >= 0 and (ca < 0 or bc >= 0):
-                if bc < 0:
-                    out.append([[a, ab, c], [ab, b, c]])
-                elif ca < 0:
-                    out.append([[ab, b, bc], [a, ab, bc], [a, bc, c]])
-                else:
-                    out.append([[a, ab, ca], [ab, b, bc], [ca, bc, c], [ab, bc, ca]])
-                break
-    return np.concatenate(out).astype(np.int32)
 
 
 def absorbing(scene: Scene) -> float:
@@ -175,22 +138,7 @@ def doorways_open(mesh: Mesh, world: World) -> int:
     return count
 
 
-def sound(mesh: Mesh, world: World) -> dict[str, object]:
-    """What sound makes of the difference."""
-    truth, like = world.scene(), with_true_materials(mesh, world)
-    places = world.free_points(1 + HEADS, 1, height=1.5, clearance=0.5)
-    one, other = (
-        expected(truth, places[0], places[1:], rays=2 * RAYS, seed=seed) for seed in (0, 1)
-    )
-    found = expected(like, places[0], places[1:], rays=RAYS)
-    return {
-        "absorption": round(absorbing(like) / absorbing(truth) - 1, 3),
-        **found.off(one.mean(other)),
-        "noise": other.off(one),
-    }
-
-
-def measure(capture: Capture, world: World, depth: str) -> tuple[Mesh, dict[str, object]]:
+def measure(capture: Capture, world: World, depth: str) -> dict[str, object]:
     """One apartment."""
     cpu = time.process_time()
     mesh = reconstruct(capture, depth=depth)
@@ -199,8 +147,14 @@ def measure(capture: Capture, world: World, depth: str) -> tuple[Mesh, dict[str,
     lens = capture.frames[0].intrinsics
     fov = np.array([0.5 * lens.width / lens.fx, 0.5 * lens.height / lens.fy])
     seen = seen_points(world.mesh, points, face, np.stack([f.pose for f in capture.frames]), fov)
+    truth, like = world.scene(), with_true_materials(mesh, world)
+    places = world.free_points(1 + HEADS, 1, height=1.5, clearance=0.5)
+    one, other = (
+        expected(truth, places[0], places[1:], rays=2 * RAYS, seed=seed) for seed in (0, 1)
+    )
+    found = expected(like, places[0], places[1:], rays=RAYS)
     walls, ceilings = wall_errors(mesh, world), ceiling_errors(mesh, world)
-    return mesh, {
+    return {
         "cpu_s": round(cpu, 1),
         "triangles": len(mesh.faces),
         "leak": mesh.report["leak"],
@@ -211,6 +165,9 @@ def measure(capture: Capture, world: World, depth: str) -> tuple[Mesh, dict[str,
         "walls_missing": int(np.isnan(walls).sum()),
         "ceiling_errors": [(round(off, 4), round(angle, 2)) for off, angle in ceilings],
         "doorways": f"{doorways_open(mesh, world)}/{len(world.plan.doorways)}",
+        "absorption": round(absorbing(like) / absorbing(truth) - 1, 3),
+        **found.off(one.mean(other)),
+        "noise": other.off(one),
     }
 
 
@@ -221,7 +178,6 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--rooms", type=int, default=None)
     parser.add_argument("--ceiling", default="level", choices=KINDS)
-    parser.add_argument("--shape", action="store_true", help="leave sound out")
     options = parser.parse_args()
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:
@@ -229,8 +185,7 @@ def main() -> None:
                 folder, seed, frames=options.frames, rooms=options.rooms,
                 film=options.depth == "stereo", ceiling=options.ceiling,
             )  # fmt: skip
-            mesh, row = measure(load_capture(folder), world, options.depth)
-            row |= {} if options.shape else sound(mesh, world)
+            row = measure(load_capture(folder), world, options.depth)
         print(json.dumps({"seed": seed, "depth": options.depth, **row}), flush=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from piavas.geometry.slivers import flip_flat
+from piavas.geometry.slivers import flip_flat, part_flat
 from piavas.scene import Scene, triangle_areas
 
 
@@ -45,3 +45,12 @@ def test_flat_faces_go_and_the_mesh_stays_closed(along):
 def test_a_sound_mesh_is_left_alone():
     box = Scene.shoebox((4, 5, 3))
     np.testing.assert_array_equal(flip_flat(box.vertices, box.faces), box.faces)
+
+
+def test_vertices_in_one_place_are_parted():
+    vertices, faces = with_flat_face(0.5)
+    vertices[-1] = vertices[faces[0, 0]]
+    assert (triangle_areas(vertices, faces) < 1e-9).sum() == 2
+    parted = part_flat(vertices, faces)
+    assert triangle_areas(parted, faces).min() > 1e-9
+    assert np.abs(parted - vertices).max() < 1e-3

@@ -90,7 +90,7 @@ def reconstruct(
         camera_height: metres of the cameras over the floor, in place of --metres.
         by_sound: let the delays of the capture's recordings tell the metres, in place of --metres.
         voxel: metres; 0.03 for depth of a sensor, 0.05 for all else, where it is not given.
-        triangles: budget of the mesh; likewise 40000 and 20000.
+        triangles: budget of the mesh; likewise 80000 and 20000.
         up: upward axis of a scan; y for glTF and z for all else where it is not given.
         open: what was not seen and reflects nothing: "auto" opens top and sides where the cameras
             looked and met nothing, and all that was not seen where no room can be known; "never";

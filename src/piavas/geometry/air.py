@@ -11,6 +11,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filt
 
 from piavas.errors import GeometryError
 from piavas.geometry.fusion import BAND, Box, Fused
+from piavas.geometry.hangs import behind_sheets
 from piavas.geometry.shell import Shell, wall_zones
 
 ROUGH = 0.05  # metres of the shell within which what was seen is its noise
@@ -36,7 +37,9 @@ class Air:
     guessed: NDArray[np.bool_]
 
 
-def carve(fused: Fused, shell: Shell, box: Box, cameras: NDArray[np.float64]) -> Air:
+def carve(
+    fused: Fused, shell: Shell, box: Box, cameras: NDArray[np.float64], *, sheets: bool = False
+) -> Air:
     """The air that the cameras stand in.
 
     Seen places keep what was seen. An unseen one is what the nearest seen one is, so the inside
@@ -47,6 +50,7 @@ def carve(fused: Fused, shell: Shell, box: Box, cameras: NDArray[np.float64]) ->
         box: its grid.
         shell: the closed shell.
         cameras: `[n, 3]` positions in the turned frame.
+        sheets: whether what hangs before walls has air behind it (`piavas.geometry.hangs`).
 
     Raises:
         GeometryError: no camera stands in the air.
@@ -58,6 +62,8 @@ def carve(fused: Fused, shell: Shell, box: Box, cameras: NDArray[np.float64]) ->
     wall_like = (np.abs(shell.distance) < reach) & (np.abs(stuff) < reach)
     wall_like &= stuff > shell.distance - reach
     inner = np.where(wall_like, BAND * box.voxel, stuff)
+    if sheets:
+        inner = behind_sheets(inner, shell.distance, fused.weight, box.voxel)
     field = np.minimum(shell.distance, inner)
     field = np.maximum(field, _openings(fused, shell, box))
     return Air(_component(_tidy(field, box), box, cameras), guessed & inside)

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from piavas.capture.doubts import Doubt
 from piavas.errors import GeometryError
+from piavas.geometry.compare import sample_surface
 from piavas.geometry.views import View
 from piavas.rays import RayCaster
-from piavas.scene import INVENTED, OBSERVED, OPEN, triangle_areas
+from piavas.scene import INVENTED, OBSERVED, OPEN, Mesh, triangle_areas
 
 F64 = NDArray[np.float64]
 WAYS = ("auto", "never", "unseen")
@@ -97,7 +98,7 @@ def find_open(
     of["sides"] = invented & ~of["top"] & ((rise <= 0.5) | above)  # not the ground
     known = {"top": top, "sides": sides}
     empty = {
-        name: _empty(vertices, faces, chosen, views, caster, generator) if sensor else 0.0
+        name: _empty(vertices, faces, chosen, views, caster, seed) if sensor else 0.0
         for name, chosen in of.items()
     }
     chosen = [name for name in of if known[name] < KNOWN and of[name].any()]
@@ -195,16 +196,12 @@ def _empty(
     chosen: NDArray[np.bool_],
     views: list[View],
     caster: RayCaster,
-    generator: np.random.Generator,
+    seed: int,
 ) -> float:
     """Share of the area of `chosen` faces that cameras looked at and met nothing."""
     if not chosen.any():
         return 0.0
-    area = np.where(chosen, triangle_areas(vertices, faces), 0)
-    pick = generator.choice(len(area), POINTS, p=area / area.sum())
-    u = np.sort(generator.random((POINTS, 2)), axis=1)
-    weight = np.column_stack([u[:, 0], u[:, 1] - u[:, 0], 1 - u[:, 1]])
-    points = np.einsum("nk,nkc->nc", weight, vertices[faces[pick]])
+    points, _ = sample_surface(Mesh(vertices, faces), POINTS, seed, chosen)
     looks, nothing = np.zeros(POINTS, int), np.zeros(POINTS, int)
     for view in views[:: -(-len(views) // VIEWS)]:
         place = view.pose[:3, 3]

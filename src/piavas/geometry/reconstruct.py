@@ -17,12 +17,13 @@ from piavas.errors import GeometryError
 from piavas.geometry.air import carve
 from piavas.geometry.depth import DepthSource, make_depth_source
 from piavas.geometry.depth.source import Sensor
+from piavas.geometry.flats import flatten
 from piavas.geometry.frame import bounding_box, manhattan_yaw
 from piavas.geometry.fusion import fuse
 from piavas.geometry.openness import find_open
-from piavas.geometry.report import area_by_origin, face_origin, leak, measured_places, volume
+from piavas.geometry.report import area_by_origin, face_origin, leak, volume
 from piavas.geometry.shell import build_shell
-from piavas.geometry.slivers import flip_flat
+from piavas.geometry.slivers import flip_flat, part_flat
 from piavas.geometry.surface import extract, fair, simplify, snap
 from piavas.geometry.views import load_views
 from piavas.scene import Mesh
@@ -45,7 +46,7 @@ class _Clock(dict[str, float]):
 
 def usual(depth: str) -> tuple[float, int]:
     """Voxel in metres and triangles for depth of the source `depth`: as fine as it can tell."""
-    return (0.03, 40_000) if depth == Sensor.name else (0.05, 20_000)
+    return (0.03, 80_000) if depth == Sensor.name else (0.05, 20_000)
 
 
 def reconstruct(
@@ -64,16 +65,16 @@ def reconstruct(
         capture: with depth for every frame, or images that overlap for `depth="stereo"`.
         depth: "sensor", "stereo", or any `DepthSource`.
         voxel: metres of the grid; None for 3 cm with depth of a sensor, else 5 cm.
-        triangles: most that the mesh may have; None for 40,000 with depth of a sensor, else 20,000.
+        triangles: most that the mesh may have; None for 80,000 with depth of a sensor, else 20,000.
         max_frames: thin the frames to so many.
         openings: whether invented faces stand for nothing, see `piavas.geometry.openness`:
             "auto", "never", or "unseen" for all of them.
         seed: of the rays that look for leaks.
 
     Returns:
-        the mesh; `report` holds depth source and what it reports, what the
-        metres come from, frames, voxel, triangles, area
-        by origin in m², volume in m³, leak (share of rays from the cameras that escape), planes,
+        the mesh; `report` holds depth source and what it reports, what the metres come from,
+        frames, voxel, triangles, area by origin in m², volume in m³, leak (share of rays from the
+        cameras that escape), planes,
         heights of level ceilings, slopes of slanted ones (degrees from level, lowest and highest
         metres seen, square metres seen), yaw, seconds by step.
 
@@ -105,24 +106,25 @@ def reconstruct(
         box = bounding_box(views, voxel, manhattan_yaw(views))
         fused = fuse(views, box)
     cameras = np.stack([view.pose[:3, 3] for view in views])
+    sensor = source.name in MEETS
     with clock("shell"):
         shell = build_shell(fused, box, box.to_grid(cameras))
     with clock("air"):
-        air = carve(fused, shell, box, box.to_grid(cameras))
+        air = carve(fused, shell, box, box.to_grid(cameras), sheets=sensor)
     with clock("surface"):
         vertices, faces = extract(air.field, box)
         vertices = fair(vertices, faces, air.guessed[tuple(box.index(vertices).T)])
         planes, slopes = shell.planes, shell.slopes
         vertices = snap(vertices, faces, planes, voxel, slopes)
+        if sensor:
+            vertices = flatten(vertices, faces, voxel)
         vertices, faces = simplify(vertices, faces, triangles)
         vertices = snap(vertices, faces, planes, voxel, slopes)
         faces = flip_flat(vertices, faces)
+        vertices = part_flat(vertices, faces)
     with clock("report"):
-        origin = face_origin(
-            vertices, faces, fused, air, planes, box, slopes, measured_places(views, box)
-        )
+        origin = face_origin(vertices, faces, fused, air, planes, box, slopes)
         world = box.to_world(vertices)
-        sensor = source.name in MEETS
         opened = find_open(world, faces, origin, views, sensor=sensor, way=openings, seed=seed)
         origin = opened.origin
         report = {
