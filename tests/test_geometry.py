@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -17,9 +18,9 @@ from piavas.geometry.frame import manhattan_yaw
 from piavas.geometry.fusion import Box
 from piavas.geometry.report import volume
 from piavas.geometry.surface import simplify
-from piavas.geometry.views import load_views
+from piavas.geometry.views import load_views, make_view
 from piavas.rays import RayCaster
-from piavas.scene import OBSERVED, Mesh, Pose, Scene, triangle_areas
+from piavas.scene import INFERRED, OBSERVED, Mesh, Pose, Scene, triangle_areas
 from rooms import distance_to, photograph, two_rooms, walk
 
 
@@ -254,3 +255,30 @@ def test_an_open_surface_is_no_room():
     box = Scene.shoebox((3, 3, 3))
     with pytest.raises(GeometryError, match="not closed"):
         simplify(box.vertices, box.faces[:-1], 1000)
+
+
+def test_what_was_concluded_is_inferred_and_not_observed(tmp_path):
+    capture = load_capture(photograph(tmp_path / "c", two_rooms(), walk(24)))
+
+    class Half:
+        """Depth of the sensor, of which only what lies below a metre was measured."""
+
+        name = "half"
+
+        def depths(self, capture):
+            for found in Sensor().depths(capture):
+                view = make_view(found.frame, found.depth)
+                height = np.full(found.depth.shape, np.inf)
+                height[view.depth > 0] = view.points()[:, 2]
+                yield replace(found, measured=height < 1.0)
+
+    mesh = reconstruct(capture, depth=Half(), voxel=0.05)
+    height, area = mesh.triangles[:, :, 2], triangle_areas(mesh.vertices, mesh.faces)
+    observed, low, high = (
+        mesh.origin == OBSERVED,
+        height.max(axis=1) < 0.9,
+        height.min(axis=1) > 1.1,
+    )
+    assert not observed[high].any()
+    assert area[observed & low].sum() > 0.8 * area[low].sum()
+    assert area[(mesh.origin == INFERRED) & high].sum() > 0.8 * area[high].sum()

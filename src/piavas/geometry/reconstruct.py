@@ -21,7 +21,7 @@ from piavas.geometry.flats import flatten
 from piavas.geometry.frame import bounding_box, manhattan_yaw
 from piavas.geometry.fusion import fuse
 from piavas.geometry.openness import find_open
-from piavas.geometry.report import area_by_origin, face_origin, leak, volume
+from piavas.geometry.report import area_by_origin, face_origin, leak, measured_places, volume
 from piavas.geometry.shell import build_shell
 from piavas.geometry.slivers import flip_flat, part_flat
 from piavas.geometry.surface import extract, fair, simplify, snap
@@ -123,7 +123,9 @@ def reconstruct(
         faces = flip_flat(vertices, faces)
         vertices = part_flat(vertices, faces)
     with clock("report"):
-        origin = face_origin(vertices, faces, fused, air, planes, box, slopes)
+        origin = face_origin(
+            vertices, faces, fused, air, planes, box, slopes, measured_places(views, box)
+        )
         world = box.to_world(vertices)
         opened = find_open(world, faces, origin, views, sensor=sensor, way=openings, seed=seed)
         origin = opened.origin

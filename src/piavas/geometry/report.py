@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from piavas.geometry.air import Air
 from piavas.geometry.fusion import Box, Fused
 from piavas.geometry.planes import Plane
 from piavas.geometry.slopes import Slope
+from piavas.geometry.views import View
 from piavas.rays import RayCaster
 from piavas.scene import INFERRED, INVENTED, OBSERVED, triangle_areas
 
@@ -24,26 +26,41 @@ def face_origin(
     planes: tuple[Plane, ...],
     box: Box,
     slopes: tuple[Slope, ...] = (),
+    measured: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """OBSERVED, INFERRED or INVENTED for each face; vertices in the turned frame.
 
-    Observed: most points of the face lie where a view saw a surface. Inferred: on the plane of a
-    wall, floor or ceiling that was seen elsewhere. Invented: all else.
+    Observed: most points of the face lie where a view saw a surface, `measured` (see
+    `measured_places`) if that is given. Inferred: where its depth was only concluded, or on the
+    plane of a wall, floor or ceiling that was seen elsewhere. Invented: all else.
     """
     corners = vertices[faces]
     mixes = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4]], float)
     mixes /= mixes.sum(axis=1, keepdims=True)
-    seen = np.zeros(len(faces))
+    seen, sure = np.zeros((2, len(faces)))
     for mix in mixes:
         at = box.index(np.einsum("k,fkc->fc", mix, corners))
         near = fused.weight[tuple(at.T)] > 0
-        seen += near & (np.abs(fused.distance[tuple(at.T)]) < 1.5 * box.voxel)
+        near &= np.abs(fused.distance[tuple(at.T)]) < 1.5 * box.voxel
+        seen += near
+        sure += near if measured is None else near & measured[tuple(at.T)]
     on_plane = np.zeros(len(faces), bool)
     for plane in planes:
         on_plane |= (np.abs(corners[:, :, plane.axis] - plane.offset) < 0.02).all(axis=1)
     for slope in slopes:
         on_plane |= (np.abs(slope.off(corners)) < 0.02).all(axis=1)
-    return np.where(seen >= 2, OBSERVED, np.where(on_plane, INFERRED, INVENTED)).astype(np.uint8)
+    concluded = on_plane | (seen >= 2)
+    return np.where(sure >= 2, OBSERVED, np.where(concluded, INFERRED, INVENTED)).astype(np.uint8)
+
+
+def measured_places(views: list[View], box: Box) -> NDArray[np.bool_] | None:
+    """Voxels next to which a view's depth was measured; None where all of it was."""
+    if all(view.measured is None for view in views):
+        return None
+    found = np.zeros(box.shape, bool)
+    for view in views:
+        found[tuple(box.index(box.to_grid(view.points(measured=True))).T)] = True
+    return np.asarray(binary_dilation(found, np.ones((3, 3, 3))))
 
 
 def leak(vertices: NDArray, faces: NDArray, cameras: NDArray[np.float64], seed: int) -> float:

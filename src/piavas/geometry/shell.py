@@ -34,6 +34,7 @@ from piavas.geometry.slopes import (
 )
 
 WALL_AREA = 0.6  # square metres seen of a wall from which it counts
+FAINT_AREA = 0.2  # likewise where free space ends and no other wall was seen
 LEVEL_AREA = 0.4  # likewise of a floor or ceiling
 TALLEST_GAP = 0.25  # metres of a plan's cells that are thinner than a wall
 UNSEEN_COST = 0.6  # of a metre of boundary without a wall, re one metre of plan
@@ -111,7 +112,8 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     top, seen_ceiling = _highest(levels, free, box, cameras)
     if not seen_ceiling:
         top = max(top, floor + USUAL_HEIGHT)
-    plan = _plan(walls, free, box)
+    faint = [find_planes(across[k], k, FAINT_AREA) for k in (0, 1)]
+    plan = _plan(walls, faint, free, box)
     under = _local_top(across[2], levels, slopes, box, floor, top)
     edges = _edges(plan, across, box, floor, under)
     inside = _label(plan, edges, free, box, cameras, floor, top, under)
@@ -219,17 +221,32 @@ def _free_columns(
     return box.axis(2), out
 
 
-def _plan(walls: list[list[Plane]], free: NDArray[np.bool_], box: Box) -> Plan:
-    """Lines at wall planes, and at the ends of the free space, where a room may end unseen."""
+def _plan(
+    walls: list[list[Plane]], faint: list[list[Plane]], free: NDArray[np.bool_], box: Box
+) -> Plan:
+    """Lines at wall planes, and at the ends of the free space, where a room may end unseen.
+
+    Free space is not told apart close to a surface: it ends short of a wall that was hardly seen.
+    """
     lines = []
     for axis in (0, 1):
         seen = np.nonzero(_much(free.sum(axis=(1 - axis, 2))))[0]
         ends = box.axis(axis)[[seen.min(), seen.max()]] + np.array([-1, 1]) * box.voxel
         at = [plane.offset for plane in walls[axis]]
-        extra = [e for e in ends if not any(abs(e - a) < TALLEST_GAP for a in at)]
+        extra = [
+            _nearest([plane.offset for plane in faint[axis]], end)
+            for end in ends
+            if not any(abs(end - a) < TALLEST_GAP for a in at)
+        ]
         sides = [box.axis(axis)[0], box.axis(axis)[-1]]
         lines.append(np.unique(np.array([*at, *extra, *sides])))
     return Plan(lines[0], lines[1])
+
+
+def _nearest(offsets: list[float], end: float) -> float:
+    """The offset nearest to `end`, or `end` where none is near."""
+    near = min(offsets, key=lambda offset: abs(offset - end), default=end)
+    return near if abs(near - end) < TALLEST_GAP else end
 
 
 def _sums(values: NDArray[np.float64], plan: Plan, box: Box) -> NDArray[np.float64]:
@@ -261,6 +278,9 @@ def _label(
     gain = np.where(plan.area > 0, seen / plan.area, 0)
     # More than a third of a cell seen free pulls it in; less pushes it out.
     pull = (gain - 0.35) * plan.area
+    # A room that goes on to the sides of the plan ends there, unseen.
+    pull[[0, -1]] -= UNSEEN_COST * np.diff(plan.y)
+    pull[:, [0, -1]] -= UNSEEN_COST * np.diff(plan.x)[:, None]
     i, j = plan.cell_of(box)
     at = box.index(cameras)
     rooms = np.zeros(plan.shape, bool)

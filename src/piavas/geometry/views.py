@@ -31,6 +31,7 @@ class View:
         pose: `[4, 4]` camera-to-world, OpenGL axes.
         focal: fx, fy in pixels.
         centre: cx, cy in pixels.
+        measured: `[h, w]` where depth was measured, see `DepthMap`; None for all of it.
     """
 
     depth: F32
@@ -38,10 +39,13 @@ class View:
     pose: NDArray[np.float64]
     focal: tuple[float, float]
     centre: tuple[float, float]
+    measured: NDArray[np.bool_] | None = None
 
-    def points(self, stride: int = 1) -> NDArray[np.float64]:
-        """World points `[n, 3]` of every `stride`-th pixel with depth."""
+    def points(self, stride: int = 1, *, measured: bool = False) -> NDArray[np.float64]:
+        """World points `[n, 3]` of every `stride`-th pixel with depth, or with `measured` depth."""
         depth = self.depth[::stride, ::stride]
+        if measured and self.measured is not None:
+            depth = np.where(self.measured[::stride, ::stride], depth, 0)
         v, u = np.nonzero(depth)
         z = depth[v, u].astype(np.float64)
         x = (u * stride - self.centre[0]) / self.focal[0] * z
@@ -65,7 +69,8 @@ def load_views(capture: Capture, source: DepthSource, max_frames: int | None = N
         kept = np.linspace(0, len(frames) - 1, max_frames).astype(int)
         capture = replace(capture, frames=tuple(frames[i] for i in kept))
     maps = track(source.depths(capture), f"depth: {source.name}", len(capture))
-    views = [view for found in maps if (view := make_view(found.frame, found.depth)) is not None]
+    made = (make_view(found.frame, found.depth, found.measured) for found in maps)
+    views = [view for view in made if view is not None]
     if len(views) < FEWEST:
         raise GeometryError(
             f"{len(views)} of {len(capture)} frames have usable depth",
@@ -76,7 +81,7 @@ def load_views(capture: Capture, source: DepthSource, max_frames: int | None = N
     return views
 
 
-def make_view(frame: Frame, depth: F32) -> View | None:
+def make_view(frame: Frame, depth: F32, measured: NDArray[np.bool_] | None = None) -> View | None:
     """`depth` `[h, w]` of `frame` made ready; None where hardly any of it is usable.
 
     Raises:
@@ -98,7 +103,9 @@ def make_view(frame: Frame, depth: F32) -> View | None:
     centre = (camera.cx / thin, camera.cy / thin)
     depth = depth.astype(np.float32)
     normal = _normals(depth, focal, centre) @ frame.pose[:3, :3].T.astype(np.float32)
-    return View(depth, np.ascontiguousarray(normal), frame.pose, focal, centre)
+    if measured is not None:
+        measured = measured[::thin, ::thin]
+    return View(depth, np.ascontiguousarray(normal), frame.pose, focal, centre, measured)
 
 
 def _normals(depth: F32, focal: tuple[float, float], centre: tuple[float, float]) -> F32:

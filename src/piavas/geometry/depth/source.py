@@ -24,10 +24,13 @@ class DepthMap:
         frame: it belongs to.
         depth: `[h, w]` z-depth in metres at the size of the frame's intrinsics; not finite or 0
             where nothing is known.
+        measured: `[h, w]` where it was measured or matched, elsewhere it is concluded from there;
+            None for all of it.
     """
 
     frame: Frame
     depth: NDArray[np.float32]
+    measured: NDArray[np.bool_] | None = None
 
 
 class DepthSource(Protocol):

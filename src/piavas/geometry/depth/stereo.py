@@ -94,11 +94,12 @@ class Stereo:
             self._match(images, i) for i in track(range(len(images)), "match images", len(images))
         ]
         depths = [self._confirmed(images, guesses, i) for i in range(len(images))]
+        matched = [depth > 0 for depth in depths]
         if self.fill:
             depths = _filled(images, depths)
-        for image, depth in zip(images, depths, strict=True):
+        for image, depth, known in zip(images, depths, matched, strict=True):
             if image.near:
-                yield DepthMap(replace(image.frame, intrinsics=image.camera), depth)
+                yield DepthMap(replace(image.frame, intrinsics=image.camera), depth, known)
 
     def _prepare(self, frame: Frame, near: list[int]) -> _Match:
         colour: NDArray[Any] = frame.image()
