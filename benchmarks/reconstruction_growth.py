@@ -1,6 +1,6 @@
 """What a reconstruction costs by its frames, one JSON object a line.
 
-    python benchmarks/reconstruction_growth.py CAPTURE [--frames 30 60 125]
+    python benchmarks/reconstruction_growth.py CAPTURE [--frames 125 500]
 
 CPU seconds of all threads and the peak memory of the process, the first run left out (it
 compiles). CAPTURE is any capture with depth; frames beyond its own are its own again.
@@ -21,7 +21,7 @@ from piavas.geometry import reconstruct
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("capture")
-    parser.add_argument("--frames", type=int, nargs="+", default=[30, 60, 125])
+    parser.add_argument("--frames", type=int, nargs="+", default=[125, 500])
     options = parser.parse_args()
     capture = load_capture(options.capture)
     reconstruct(capture, max_frames=10, voxel=0.1)
