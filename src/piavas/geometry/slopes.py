@@ -17,10 +17,11 @@ from piavas.geometry.planes import Crossings, Plane
 
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-FLATTEST, STEEPEST = np.radians([7.0, 65.0])  # of a slope; flatter is level, steeper a wall
+FLATTEST, STEEPEST = np.radians([8.0, 65.0])  # of a slope; flatter is level, steeper a wall
 NEAR = 0.03  # metres between a plane and what belongs to it
 ALIKE = np.cos(np.radians(12.0))  # least cosine between a plane's normal and a surface's
-AREA = 0.8  # square metres seen of a slope
+AREA = 1.0  # square metres seen of a slope
+FILLED = 0.35  # least share seen of the rectangle about a slope
 BROAD = 0.4  # metres that it must span either way
 TRIES = 150  # planes tried for each that is found
 ROOM_AREA = 0.3  # square metres seen of a slope in a room from which it is one of the room's
@@ -94,7 +95,8 @@ def find_slopes(fused: Fused, box: Box, cameras: F64, seed: int = 0) -> list[Slo
             break
         tilt = np.arccos(-way[2])
         high = np.quantile(points[:, 2], 0.95) > above
-        if FLATTEST < tilt < STEEPEST and high and (upper - lower).min() > BROAD:
+        solid = area * -way[2] > FILLED * np.prod(upper - lower)
+        if FLATTEST < tilt < STEEPEST and high and solid and (upper - lower).min() > BROAD:
             found.append(Slope(way, offset, area, lower, upper, points))
     return sorted(found, key=lambda slope: -slope.area)
 
