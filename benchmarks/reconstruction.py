@@ -2,6 +2,7 @@
 
     python benchmarks/reconstruction.py [--seeds 1 2 3 4 5] [--depth sensor|stereo]
         [--frames 60] [--rooms 2] [--ceiling level|pitched|gabled|attic|stepped]
+        [--shape]
 
 Distances are exact point-to-mesh. `absorption` is the area of full absorption (500 Hz and 1 kHz)
 of the reconstruction relative to the truth's, less 1. Sound is compared in expected energies
@@ -138,7 +139,22 @@ def doorways_open(mesh: Mesh, world: World) -> int:
     return count
 
 
-def measure(capture: Capture, world: World, depth: str) -> dict[str, object]:
+def sound(mesh: Mesh, world: World) -> dict[str, object]:
+    """What sound makes of the difference."""
+    truth, like = world.scene(), with_true_materials(mesh, world)
+    places = world.free_points(1 + HEADS, 1, height=1.5, clearance=0.5)
+    one, other = (
+        expected(truth, places[0], places[1:], rays=2 * RAYS, seed=seed) for seed in (0, 1)
+    )
+    found = expected(like, places[0], places[1:], rays=RAYS)
+    return {
+        "absorption": round(absorbing(like) / absorbing(truth) - 1, 3),
+        **found.off(one.mean(other)),
+        "noise": other.off(one),
+    }
+
+
+def measure(capture: Capture, world: World, depth: str) -> tuple[Mesh, dict[str, object]]:
     """One apartment."""
     cpu = time.process_time()
     mesh = reconstruct(capture, depth=depth)
@@ -147,14 +163,8 @@ def measure(capture: Capture, world: World, depth: str) -> dict[str, object]:
     lens = capture.frames[0].intrinsics
     fov = np.array([0.5 * lens.width / lens.fx, 0.5 * lens.height / lens.fy])
     seen = seen_points(world.mesh, points, face, np.stack([f.pose for f in capture.frames]), fov)
-    truth, like = world.scene(), with_true_materials(mesh, world)
-    places = world.free_points(1 + HEADS, 1, height=1.5, clearance=0.5)
-    one, other = (
-        expected(truth, places[0], places[1:], rays=2 * RAYS, seed=seed) for seed in (0, 1)
-    )
-    found = expected(like, places[0], places[1:], rays=RAYS)
     walls, ceilings = wall_errors(mesh, world), ceiling_errors(mesh, world)
-    return {
+    return mesh, {
         "cpu_s": round(cpu, 1),
         "triangles": len(mesh.faces),
         "leak": mesh.report["leak"],
@@ -165,9 +175,6 @@ def measure(capture: Capture, world: World, depth: str) -> dict[str, object]:
         "walls_missing": int(np.isnan(walls).sum()),
         "ceiling_errors": [(round(off, 4), round(angle, 2)) for off, angle in ceilings],
         "doorways": f"{doorways_open(mesh, world)}/{len(world.plan.doorways)}",
-        "absorption": round(absorbing(like) / absorbing(truth) - 1, 3),
-        **found.off(one.mean(other)),
-        "noise": other.off(one),
     }
 
 
@@ -178,6 +185,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--rooms", type=int, default=None)
     parser.add_argument("--ceiling", default="level", choices=KINDS)
+    parser.add_argument("--shape", action="store_true", help="leave sound out")
     options = parser.parse_args()
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:
@@ -185,7 +193,8 @@ def main() -> None:
                 folder, seed, frames=options.frames, rooms=options.rooms,
                 film=options.depth == "stereo", ceiling=options.ceiling,
             )  # fmt: skip
-            row = measure(load_capture(folder), world, options.depth)
+            mesh, row = measure(load_capture(folder), world, options.depth)
+            row |= {} if options.shape else sound(mesh, world)
         print(json.dumps({"seed": seed, "depth": options.depth, **row}), flush=True)
 
 

@@ -21,13 +21,14 @@ from rooms import distance_to, photograph
 from test_geometry import sample
 
 
-def drawn(profile, length, *taken):
-    """Air of `length` metres along y under a profile `[(x, z)]`, less boxes."""
+def drawn(profile, length, *parts):
+    """Air of `length` metres along y under a profile `[(x, z)]`; boxes `(sign, low, high)`."""
     outline = [*profile[::-1], (profile[0][0], 0.0), (profile[-1][0], 0.0)]
     air = Manifold.extrude(CrossSection([outline]), length).rotate((90, 0, 0))
     air = air.translate((0, length, 0))
-    for low, high in taken:
-        air -= Manifold.cube(tuple(np.subtract(high, low))).translate(low)
+    for sign, low, high in parts:
+        part = Manifold.cube(tuple(np.subtract(high, low))).translate(low)
+        air = air + part if sign > 0 else air - part
     mesh = air.to_mesh()
     faces = np.asarray(mesh.tri_verts, np.int32)[:, ::-1]
     return SimpleNamespace(
@@ -61,7 +62,7 @@ def check(mesh, world):
 
 
 def test_a_gable_keeps_its_slopes_its_ridge_and_its_knee_walls(tmp_path):
-    world = drawn([(0, 1.3), (2.2, 2.9), (4.2, 1.3)], 3.4, ((3.3, 1.0, -0.1), (4.3, 2.2, 0.7)))
+    world = drawn([(0, 1.3), (2.2, 2.9), (4.2, 1.3)], 3.4, (-1, (3.3, 1.0, -0.1), (4.3, 2.2, 0.7)))
     poses = look_about(27, [(1.6, 0.8), (2.6, 2.6), (2.1, 1.7)])
     mesh = reconstruct(load_capture(photograph(tmp_path, world, poses, turn=11.0)))
     turned = Pose.at((0, 0, 0), yaw=11.0).matrix @ np.linalg.inv(Pose.at((0, 0, 0)).matrix)
@@ -87,6 +88,19 @@ def test_a_slope_goes_on_to_a_level_ceiling_and_where_nobody_looked(tmp_path):
     places = [(x, y) for x in (0.2, 0.8, 1.1, 1.6, 3.5) for y in (0.5, 1.5, 2.2)]
     height = np.interp([x for x, _ in places], [0, 1.3, 4.0], [1.4, 2.5, 2.5])
     assert_allclose(rise(mesh, places), height, atol=0.02)
+
+
+def test_a_slope_ends_before_a_dormer_that_was_looked_into(tmp_path):
+    world = drawn([(0, 1.4), (1.5, 2.6), (4.0, 2.6)], 4.0, (1, (0.0, 1.8, 0.0), (2.0, 4.0, 2.6)))
+    poses = look_about(36, [(2.6, 0.8), (2.2, 3.2), (1.0, 2.8)])
+    mesh = reconstruct(load_capture(photograph(tmp_path, world, poses)))
+    check(mesh, world)
+    x = np.array([0.2, 0.8, 1.2, 2.5])
+    slanted = np.interp(x, [0, 1.5, 4.0], [1.4, 2.6, 2.6])
+    for y in (0.4, 1.0, 1.7):
+        assert_allclose(rise(mesh, [(v, y) for v in x]), slanted, atol=0.01)
+    for y in (1.9, 2.6, 3.6):
+        assert_allclose(rise(mesh, [(v, y) for v in x]), 2.6, atol=0.01)
 
 
 def test_a_room_keeps_two_heights(tmp_path):
