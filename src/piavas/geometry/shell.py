@@ -172,13 +172,17 @@ def _highest(
 
 
 def _with_ceilings(levels: list[Plane], ceilings: tuple[float, ...]) -> list[Plane]:
-    """Levels, with the ceilings of the rooms for those that they are seen in together."""
-    alone = [
-        plane
-        for plane in levels
-        if plane.facing > 0 or all(abs(plane.offset - height) > APART for height in ceilings)
-    ]
-    return alone + [Plane(2, height, -1, CEILING_AREA) for height in ceilings]
+    """Levels, with the ceilings of the rooms for those that they are seen in together.
+
+    A ceiling that nobody saw is no plane: what lies on it is invented.
+    """
+
+    def near(plane: Plane, height: float) -> bool:
+        return plane.facing < 0 and abs(plane.offset - height) <= APART
+
+    alone = [plane for plane in levels if not any(near(plane, height) for height in ceilings)]
+    seen = [height for height in ceilings if any(near(plane, height) for plane in levels)]
+    return alone + [Plane(2, height, -1, CEILING_AREA) for height in seen]
 
 
 def _local_top(
