@@ -282,3 +282,20 @@ def test_what_was_concluded_is_inferred_and_not_observed(tmp_path):
     assert not observed[high].any()
     assert area[observed & low].sum() > 0.8 * area[low].sum()
     assert area[(mesh.origin == INFERRED) & high].sum() > 0.8 * area[high].sum()
+
+
+@pytest.mark.parametrize(
+    ("under", "camera", "floor"), [(True, 1.5, 0.0), (False, 1.5, 0.9), (True, 1.9, 0.9)]
+)
+def test_a_table_top_is_no_floor_where_nobody_matched_the_floor(under, camera, floor):
+    """A level .9 m high: a table, if views looked under it and cameras are little higher."""
+    from piavas.geometry.fusion import Box
+    from piavas.geometry.planes import Plane
+    from piavas.geometry.shell import _floor
+
+    box = Box(np.zeros(3) - 0.5, (20, 20, 40), 0.1, 0.0)
+    free = np.zeros(box.shape, bool)
+    free[:, :, box.axis(2) > (0.0 if under else 0.9)] = True
+    found, seen = _floor([Plane(2, 0.9, 1, 4.0)], free, box, np.array([[0.0, 0.0, camera]]))
+    assert found == pytest.approx(floor, abs=0.06)
+    assert seen == (floor > 0)

@@ -38,6 +38,8 @@ FAINT_AREA = 0.2  # likewise where free space ends and no other wall was seen
 LEVEL_AREA = 0.4  # likewise of a floor or ceiling
 TALLEST_GAP = 0.25  # metres of a plan's cells that are thinner than a wall
 UNSEEN_COST = 0.6  # of a metre of boundary without a wall, re one metre of plan
+HELD = 0.8  # metres over the floor that cameras are held at least, where tables are doubted
+UNDER_TABLE = 0.25  # metres under a table at which free space tells
 USUAL_HEIGHT = 2.5  # metres from the floor to a ceiling that nobody saw
 CEILING_AREA = 1.5  # square metres of a level that is a ceiling for sure, before rooms are known
 LOWEST_SLOPE = 0.5  # metres over the floor to which slopes are taken down at least
@@ -150,13 +152,20 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
 def _floor(
     levels: list[Plane], free: NDArray[np.bool_], box: Box, cameras: NDArray[np.float64]
 ) -> tuple[float, bool]:
-    """The lowest large level that faces up below the cameras; else the lowest free space."""
+    """The lowest large level that faces up below the cameras; else the lowest free space.
+
+    A level close under the cameras below which there is free space is the top of a table.
+    """
     up = [p for p in levels if p.facing > 0 and p.offset < cameras[:, 2].min()]
+    seen = free.sum(axis=(0, 1))
     if up:
         large = max(p.area for p in up)
-        return min(p.offset for p in up if p.area > 0.15 * large), True
+        lowest = min(p.offset for p in up if p.area > 0.15 * large)
+        beneath = box.axis(2) < lowest - UNDER_TABLE
+        if cameras[:, 2].min() - lowest > HELD or not _much(seen)[beneath].any():
+            return lowest, True
     # Few rays graze an unseen floor.
-    low = np.nonzero(_much(free.sum(axis=(0, 1)), STRAY / 3))[0].min()
+    low = np.nonzero(_much(seen, STRAY / 3))[0].min()
     return float(box.axis(2)[low] - 0.5 * box.voxel), False
 
 
