@@ -126,9 +126,12 @@ def _run(
     matching = colmap.FeatureMatchingOptions()
     matching.guided_matching = True
     match = colmap.match_sequential if along and len(names) > MANY else colmap.match_exhaustive
-    match(database, matching_options=matching, device=cpu)
+    # Threads draw in whatever order they come: each pair gets the seed, and the model one thread.
+    verification = colmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = seed
+    match(database, matching_options=matching, verification_options=verification, device=cpu)
     mapping = colmap.IncrementalPipelineOptions()
-    mapping.random_seed, mapping.min_model_size = seed, 3
+    mapping.random_seed, mapping.num_threads, mapping.min_model_size = seed, 1, 3
     # Images that share no point with the model would be placed by directions alone, often far off.
     mapping.structure_less_registration_fallback = False
     (work / "models").mkdir()
