@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -43,6 +44,20 @@ def two_rooms() -> TwoRooms:
     mesh = air.to_mesh()
     faces = np.asarray(mesh.tri_verts, np.int32)[:, ::-1]
     return TwoRooms(np.asarray(mesh.vert_properties, float)[:, :3], faces, air.volume())
+
+
+def carved(air, parts):
+    """A world of the air `air`, with boxes `(sign, low, high)` added or taken away."""
+    from manifold3d import Manifold
+
+    for sign, low, high in parts:
+        part = Manifold.cube(tuple(np.subtract(high, low))).translate(low)
+        air = air + part if sign > 0 else air - part
+    mesh = air.to_mesh()
+    faces = np.asarray(mesh.tri_verts, np.int32)[:, ::-1]
+    return SimpleNamespace(
+        vertices=np.asarray(mesh.vert_properties, float)[:, :3], faces=faces, volume=air.volume()
+    )
 
 
 def walk(count: int = 40, seed: int = 0) -> list[np.ndarray]:

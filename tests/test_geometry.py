@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -21,7 +20,7 @@ from piavas.geometry.surface import simplify
 from piavas.geometry.views import load_views, make_view
 from piavas.rays import RayCaster
 from piavas.scene import INFERRED, OBSERVED, Mesh, Pose, Scene, triangle_areas
-from rooms import distance_to, photograph, two_rooms, walk
+from rooms import carved, distance_to, photograph, two_rooms, walk
 
 
 @pytest.fixture(scope="module")
@@ -103,15 +102,7 @@ def room_with(*parts):
     """A room of 3.6 x 3 x 2.6 m; `parts` are `(sign, low, high)`: air added or taken away."""
     from manifold3d import Manifold
 
-    air = Manifold.cube((3.6, 3.0, 2.6))
-    for sign, low, high in parts:
-        part = Manifold.cube(tuple(np.subtract(high, low))).translate(low)
-        air = air + part if sign > 0 else air - part
-    mesh = air.to_mesh()
-    faces = np.asarray(mesh.tri_verts, np.int32)[:, ::-1]
-    return SimpleNamespace(
-        vertices=np.asarray(mesh.vert_properties, float)[:, :3], faces=faces, volume=air.volume()
-    )
+    return carved(Manifold.cube((3.6, 3.0, 2.6)), parts)
 
 
 def look_about(count):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from manifold3d import CrossSection, Manifold
@@ -17,7 +15,7 @@ from piavas.rays import RayCaster
 from piavas.scene import OBSERVED, Mesh, Pose
 from piavas.twin import load_world, make_world
 from piavas.twin.roofs import KINDS
-from rooms import distance_to, photograph
+from rooms import carved, distance_to, photograph
 from test_geometry import sample
 
 
@@ -25,15 +23,7 @@ def drawn(profile, length, *parts):
     """Air of `length` metres along y under a profile `[(x, z)]`; boxes `(sign, low, high)`."""
     outline = [*profile[::-1], (profile[0][0], 0.0), (profile[-1][0], 0.0)]
     air = Manifold.extrude(CrossSection([outline]), length).rotate((90, 0, 0))
-    air = air.translate((0, length, 0))
-    for sign, low, high in parts:
-        part = Manifold.cube(tuple(np.subtract(high, low))).translate(low)
-        air = air + part if sign > 0 else air - part
-    mesh = air.to_mesh()
-    faces = np.asarray(mesh.tri_verts, np.int32)[:, ::-1]
-    return SimpleNamespace(
-        vertices=np.asarray(mesh.vert_properties, float)[:, :3], faces=faces, volume=air.volume()
-    )
+    return carved(air.translate((0, length, 0)), parts)
 
 
 def look_about(count, places):

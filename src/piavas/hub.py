@@ -6,7 +6,29 @@ import os
 from pathlib import Path
 from typing import Any
 
-from piavas.errors import CheckpointError
+from piavas.errors import CheckpointError, MissingDependencyError
+
+
+def need_transformers(what: str, field: str, otherwise: str) -> Any:
+    """The package `transformers`.
+
+    Args:
+        what: needs it.
+        field: that asked for it.
+        otherwise: what to do without.
+
+    Raises:
+        MissingDependencyError: the extra `vision` is not installed.
+    """
+    try:
+        import transformers
+    except ImportError:
+        raise MissingDependencyError(
+            f"{what} transformers",
+            field=field,
+            mend=f"pip install 'piavas[vision]', or {otherwise}",
+        ) from None
+    return transformers
 
 
 def load_pretrained(

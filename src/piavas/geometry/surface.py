@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from piavas.errors import GeometryError
+from piavas.geometry.flats import vertex_normals
 from piavas.geometry.fusion import Box
 from piavas.geometry.planes import Plane
 from piavas.geometry.slopes import Slope, snapped
@@ -67,7 +68,7 @@ def snap(
 ) -> NDArray[np.float64]:
     """Move vertices that lie on a plane, and face as it does, exactly onto it."""
     reach = max(SNAP, 0.6 * voxel)
-    normal = _vertex_normals(vertices, faces)
+    normal = vertex_normals(vertices, faces)
     out = vertices.copy()
     nearest = np.full(vertices.shape, reach)
     for plane in planes:
@@ -77,15 +78,6 @@ def snap(
         out[near, plane.axis] = plane.offset
         nearest[near, plane.axis] = away[near]
     return snapped(out, normal, planes, slopes, reach)
-
-
-def _vertex_normals(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.float64]:
-    a, b, c = np.moveaxis(vertices[faces], 1, 0)
-    normal = np.cross(b - a, c - a)
-    total = np.zeros_like(vertices)
-    for k in range(3):
-        np.add.at(total, faces[:, k], normal)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
 
 
 def simplify(vertices: NDArray[np.float64], faces: NDArray[np.int32], budget: int) -> Triangles:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from piavas.capture import Capture, Frame
-from piavas.errors import CaptureError, CheckpointError, MissingDependencyError
-from piavas.hub import load_pretrained
+from piavas.errors import CaptureError, CheckpointError
+from piavas.hub import load_pretrained, need_transformers
 from piavas.refine.views import Sight
 from piavas.scene import as_point, check_pose
 
@@ -63,14 +63,7 @@ class Photographs:
             CheckpointError: no such model, no network, or another kind of model.
             CaptureError: no frames.
         """
-        try:
-            import transformers
-        except ImportError:
-            raise MissingDependencyError(
-                "models that see need transformers",
-                field="images",
-                mend="pip install 'piavas[vision]', or take the panorama",
-            ) from None
+        transformers = need_transformers("models that see need", "images", "take the panorama")
         model, processor = load_pretrained(
             transformers.AutoModel, transformers.AutoImageProcessor, source, revision
         )

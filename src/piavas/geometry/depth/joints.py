@@ -20,6 +20,8 @@ from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, uniform_filter1d
 
+from piavas.geometry.depth.patchmatch import bilinear
+
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 ACROSS, ALONG = 0.01, 0.05  # metres between the lines tried, and between places on a line
@@ -238,15 +240,6 @@ def _fit(
     return Joint(axis, offset, height, along, doubt)
 
 
-@njit(cache=True, inline="always")
-def _bilinear(image, u, v):  # type: ignore[no-untyped-def]
-    i, j = int(v), int(u)
-    a, b = u - j, v - i
-    return (1 - b) * ((1 - a) * image[i, j] + a * image[i, j + 1]) + b * (
-        (1 - a) * image[i + 1, j] + a * image[i + 1, j + 1]
-    )
-
-
 @njit(cache=True)
 def _project(shape, depth, lens, turn, place, axis, offset, height, along, margin, out):  # type: ignore[no-untyped-def]
     """Pixel u, v, z-depth, and what a metre across, up and along moves it; False if not seen."""
@@ -285,7 +278,7 @@ def _sum_edges(  # type: ignore[no-untyped-def]
             if length < 1e-6:
                 continue
             tu, tv = at[7] / length, at[8] / length
-            g, h = _bilinear(right, at[0], at[1]), _bilinear(down, at[0], at[1])
+            g, h = bilinear(right, at[0], at[1]), bilinear(down, at[0], at[1])
             over, with_ = abs(h * tu - g * tv), abs(g * tu + h * tv)
             weight = min(abs(at[4] * tu - at[3] * tv) / SWAY, 1.0)
             total[i, j] += weight * max(0.0, over - with_) / (over + with_ + SOFT)
@@ -311,8 +304,8 @@ def _find_edges(  # type: ignore[no-untyped-def]
         top = 0
         for k in range(4 * REACH + 1):  # half pixels
             step = 0.5 * (k - 2 * REACH)
-            g = _bilinear(right, at[0] + step * nu, at[1] + step * nv)
-            h = _bilinear(down, at[0] + step * nu, at[1] + step * nv)
+            g = bilinear(right, at[0] + step * nu, at[1] + step * nv)
+            h = bilinear(down, at[0] + step * nu, at[1] + step * nv)
             value[k] = abs(g * nu + h * nv) - abs(g * tu + h * tv)
             if value[k] > value[top]:
                 top = k

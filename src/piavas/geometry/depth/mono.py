@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from piavas.capture import Capture
 from piavas.capture.recordings import relative
 from piavas.capture.types import Frame
-from piavas.errors import CheckpointError, GeometryError, MissingDependencyError
+from piavas.errors import CheckpointError, GeometryError
 from piavas.geometry.depth.anchors import (
     FEWEST,
     SPREAD,
@@ -24,7 +24,7 @@ from piavas.geometry.depth.anchors import (
     onto,
 )
 from piavas.geometry.depth.source import DepthMap, DepthSource
-from piavas.hub import load_pretrained
+from piavas.hub import load_pretrained, need_transformers
 from piavas.progress import track
 
 MODEL = "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf"  # Apache-2.0
@@ -85,14 +85,7 @@ class Mono:
             MissingDependencyError: the extra `vision` is not installed.
             CheckpointError: no such model, no network, or another kind of model.
         """
-        try:
-            import transformers
-        except ImportError:
-            raise MissingDependencyError(
-                "depth of single images needs transformers",
-                field="depth",
-                mend="pip install 'piavas[vision]', or take stereo",
-            ) from None
+        transformers = need_transformers("depth of single images needs", "depth", "take stereo")
         model, processor = load_pretrained(
             transformers.AutoModelForDepthEstimation,
             transformers.AutoImageProcessor,

@@ -22,7 +22,8 @@ NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (5, 0), (-5, 0), (0, 5), (0, -5)
 
 
 @njit(cache=True, inline="always")
-def _bilinear(image, u, v):  # type: ignore[no-untyped-def]
+def bilinear(image, u, v):  # type: ignore[no-untyped-def]
+    """`image` at column `u`, row `v`, between its pixels."""
     i, j = int(v), int(u)
     a, b = u - j, v - i
     return (1 - b) * ((1 - a) * image[i, j] + a * image[i, j + 1]) + b * (
@@ -54,7 +55,7 @@ def _cost(reference, other, u, v, x, y, depth, normal, lens, turn, place, other_
             t = py / pz * other_lens[1] + other_lens[3]
             if s < 0 or t < 0 or s >= width - 1 or t >= height - 1:
                 return np.float32(WORST)
-            a, b = reference[v + dv, u + du], _bilinear(other, s, t)
+            a, b = reference[v + dv, u + du], bilinear(other, s, t)
             n += 1
             sa += a
             sb += b

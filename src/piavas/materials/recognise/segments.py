@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from piavas.errors import CheckpointError, MissingDependencyError
-from piavas.hub import load_pretrained
+from piavas.errors import CheckpointError
+from piavas.hub import load_pretrained, need_transformers
 
 SUPERPIXELS = "superpixels"
 MODEL = "facebook/sam-vit-base"  # Apache-2.0
@@ -73,14 +73,9 @@ class Masks:
             MissingDependencyError: the extra `vision` is not installed.
             CheckpointError: no such model, no network, or another kind of model.
         """
-        try:
-            import transformers
-        except ImportError:
-            raise MissingDependencyError(
-                "models that cut pictures into things need transformers",
-                field="segments",
-                mend=f"pip install 'piavas[vision]', or choose {SUPERPIXELS}",
-            ) from None
+        transformers = need_transformers(
+            "models that cut pictures into things need", "segments", f"choose {SUPERPIXELS}"
+        )
         model, pictures = load_pretrained(
             transformers.AutoModelForMaskGeneration,
             transformers.AutoImageProcessor,

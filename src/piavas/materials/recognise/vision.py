@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from piavas.errors import CheckpointError, MissingDependencyError
-from piavas.hub import load_pretrained
+from piavas.errors import CheckpointError
+from piavas.hub import load_pretrained, need_transformers
 from piavas.materials.recognise.segments import SUPERPIXELS, Cutter, cutter, superpixels
 from piavas.materials.recognise.types import Guess, View
 from piavas.materials.vocabulary import Vocabulary
@@ -68,7 +68,9 @@ class OpenVocabulary:
             MissingDependencyError: the extra `vision` is not installed.
             CheckpointError: no such model, no network, or another kind of model.
         """
-        transformers = _transformers()
+        transformers = need_transformers(
+            "models that know words and pictures need", "by", "choose the classifier"
+        )
         cut = cutter(segments)
         model, processor = load_pretrained(
             transformers.AutoModel, transformers.AutoProcessor, source, revision
@@ -115,18 +117,6 @@ class OpenVocabulary:
             with torch.no_grad():
                 found.append(_unit(_features(self.model.get_image_features(**batch))))
         return np.concatenate(found)
-
-
-def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError:
-        raise MissingDependencyError(
-            "models that know words and pictures need transformers",
-            field="by",
-            mend="pip install 'piavas[vision]', or choose the classifier",
-        ) from None
-    return transformers
 
 
 def _features(value: Any) -> F64:
