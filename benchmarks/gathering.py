@@ -26,7 +26,7 @@ from materials import BANDS, HEADS, TABLE, mean_absorption, truth
 from piavas.capture import load_capture
 from piavas.geometry import reconstruct
 from piavas.materials import assign
-from piavas.materials.recognition import Recognition, group, sharpened
+from piavas.materials.recognition import Recognition, group, likeliest
 from piavas.scene import Material, Scene
 from piavas.twin import generate_capture
 from piavas.twin.finishes import MATERIALS
@@ -45,7 +45,7 @@ def by_rule(found: Recognition) -> dict[str, Scene]:
     scenes = {"gathered": scene_of(found, groups.index, list(groups.materials))}
     for name, share in (
         ("expected", found.probability),
-        ("likely", sharpened(found.probability)),
+        ("likely", likeliest(found.probability)),
     ):
         total = np.zeros((len(groups.materials), values.shape[1]))
         np.add.at(total, groups.index, area[:, None] * (share @ values))

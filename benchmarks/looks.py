@@ -1,8 +1,8 @@
 """Other looks for generated apartments: jittered ones to train on, and textures never trained on.
 
-`jitter` moves colours, contrasts and scales of the patterns that the generator has. `redress`
-takes other patterns, written here alone, and other colours: what a recogniser meets in a home that
-nobody generated for it.
+`jitter` moves colours, contrasts and scales of the patterns that the generator has, and puts those
+of `wild.py` in the place of most. `redress` takes other patterns, written here alone, and other
+colours: what a recogniser meets in a home that nobody generated for it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import numpy as np
 from piavas.twin.finishes import Finish, srgb
 from piavas.twin.textures import PATTERNS, SIZE, noise
 from piavas.twin.world import World
+from wild import wild
 
 SPANS = (0.7, 1.0, 1.4)
+WILD = 2 / 3  # of the finishes that are jittered
 FREE = {"upholstered sofa", "mattress", "heavy curtain", "carpet on foam", "wallpaper on plaster"}
 """Materials that come in any colour."""
+TINTED = {"painted plaster", "wooden door", "wooden furniture", "metal appliance", "ceramic tile"}
+"""Those that may be of any muted one."""
 
 
 def jitter(world: World, seed: int) -> World:
-    """Colours, contrasts and scales moved at random."""
+    """Colours, contrasts and scales moved at random, two patterns of three of `wild.py`."""
     rng = np.random.default_rng([seed, 77])
     return replace(world, finishes=tuple(_jittered(f, rng) for f in world.finishes))
 
@@ -30,15 +34,15 @@ def _jittered(finish: Finish, rng: np.random.Generator) -> Finish:
     colour = np.array(finish.colour) * np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.08, 3))
     if finish.material in FREE and rng.random() < 0.4:
         colour = rng.uniform(0.03, 0.8) * rng.dirichlet(np.full(3, 3.0)) * 2
-    if finish.material in ("painted plaster", "wooden door", "metal appliance") and (
-        rng.random() < 0.15
-    ):
+    if finish.material in TINTED and rng.random() < 0.2:
         colour = rng.uniform(0.1, 0.8) * rng.dirichlet(np.full(3, 12.0)) * 2.5
     span = float(rng.choice(SPANS))
     name = f"{finish.pattern}@{span}"
     if finish.pattern in PATTERNS:
         make, metres = PATTERNS[finish.pattern]
         PATTERNS[name] = (make, metres * span)
+    if rng.random() < WILD:
+        name = wild(finish.pattern, span)
     return _with(finish, name, colour, finish.contrast * rng.uniform(0.6, 1.6))
 
 

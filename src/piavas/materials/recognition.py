@@ -27,8 +27,7 @@ REACH = 0.25  # metres at which one counts a third of the face itself
 TURN_WORTH = 1.0  # metres that opposite normals count for
 OWN_SPREAD = 1.0
 """Of log odds: how far a room's own brick wall is from the brick wall of the table."""
-LOOKS = 3.0  # independent looks at a surface that all votes on it are worth
-MOST = 20.0  # log odds, in units of how far rows are apart, by which absorption may be moved
+MOST = 1e4  # log odds, in units of doubt and absorption, by which absorption may be moved
 LEAST = 5e-3  # absorption to which log odds are clipped, and below 1 likewise
 
 
@@ -149,8 +148,8 @@ def group(found: Recognition, rows: Sequence[Material]) -> Groups:
     """Faces of one most probable row in one kind of place, and what they absorb.
 
     The room's mean absorption is exactly what the distributions say to expect; where it is
-    gathered, likely rows say (`gathered`). The spread of log odds has two parts: which row it is,
-    taken as one draw for the whole group since its faces err together, and `OWN_SPREAD`.
+    gathered, most probable rows say (`gathered`). The spread of log odds has two parts: which row
+    it is, taken as one draw for the whole group since its faces err together, and `OWN_SPREAD`.
 
     Args:
         found: distributions.
@@ -162,7 +161,7 @@ def group(found: Recognition, rows: Sequence[Material]) -> Groups:
     area, seen, entropy = found.room.area, found.seen, found.entropy
     total = np.bincount(index, area).astype(np.float64)
     mixture = _mixture(found.probability, index, area)
-    likely = _mixture(sharpened(found.probability), index, area)
+    likely = _mixture(likeliest(found.probability), index, area)
     absorption = gathered(mixture, likely, total, rows)
     materials, facts = [], []
     for k, number in enumerate(used):
@@ -208,10 +207,9 @@ def _whole(key: NDArray[np.int64], found: Recognition) -> NDArray[np.int64]:
     return np.where(rest[found.parent] < LITTLE, main[found.parent], key)
 
 
-def sharpened(share: F64) -> F64:
-    """`[n, rows]` to the power of `LOOKS`: what as many independent looks would say."""
-    power = (share / np.maximum(share.max(axis=1, keepdims=True), 1e-30)) ** LOOKS
-    return np.asarray(power / power.sum(axis=1, keepdims=True))
+def likeliest(share: F64) -> F64:
+    """`[n, rows]` with 1 for the most probable row of each."""
+    return np.asarray(np.eye(share.shape[1])[share.argmax(axis=1)])
 
 
 def _mixture(share: F64, index: NDArray[np.int64], area: F64) -> F64:
@@ -226,12 +224,13 @@ def gathered(mixture: F64, likely: F64, area: F64, rows: Sequence[Material]) -> 
 
     The absorption to expect of each group would give each hard surface a part of all soft things:
     late sound, which lives where surfaces are hard, would die too soon. So groups absorb as their
-    likely rows do, and what then lacks in the mean absorption, in each band, is given to all in
-    log odds, in proportion to how far their rows are apart. Where there is no doubt, nothing moves.
+    most probable rows do, and what then lacks in the mean absorption, in each band, is given in log
+    odds, in proportion to how far the rows of a group are apart and to how much it absorbs: to what
+    is soft and in doubt. Where there is no doubt, nothing moves.
 
     Args:
         mixture: `[groups, rows]` probabilities.
-        likely: `[groups, rows]` those sharpened.
+        likely: `[groups, rows]` shares of the rows that are most probable.
         area: `[groups]`.
         rows: the materials of the rows.
     """
@@ -241,14 +240,14 @@ def gathered(mixture: F64, likely: F64, area: F64, rows: Sequence[Material]) -> 
     apart = np.sqrt(np.maximum(mixture @ odds**2 - (mixture @ odds) ** 2, 0))
     start = likely @ absorption
     from_odds = logit(np.clip(start, LEAST, 1 - LEAST))
-    free = apart > LEAST
+    free, weight = apart > LEAST, apart * np.maximum(start, LEAST)
     lack = share @ (mixture @ absorption - start)
     low, high = np.full((2, absorption.shape[1]), [[-MOST], [MOST]])
     for _ in range(60):  # bisection: the mean grows with the move
         move = (low + high) / 2
-        more = share @ np.where(free, expit(from_odds + move * apart) - expit(from_odds), 0) < lack
+        more = share @ np.where(free, expit(from_odds + move * weight) - expit(from_odds), 0) < lack
         low, high = np.where(more, move, low), np.where(more, high, move)
-    moved = expit(from_odds + low * apart) - expit(from_odds)
+    moved = expit(from_odds + low * weight) - expit(from_odds)
     return np.asarray(np.clip(start + np.where(free, moved, 0), 0, 1))
 
 
