@@ -14,7 +14,7 @@ and over draws:
 
 `--without` also predicts with a part of the hidden physics replaced by what stage 1 has: its own
 `head`, a `loudspeaker` with a flat response, no `directivity`, `materials` of the table's default
-but where there is sky, no `waves`. One JSON line a place.
+but where there is sky, no `waves`. Several at once are joined by `+`. One JSON line a place.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CLIP = 1.0  # seconds
 
 
 def levels(
-    place: Place, options: Options, source: int, draws: int, without: str = ""
+    place: Place, options: Options, source: int, draws: int, without: frozenset[str] = frozenset()
 ) -> NDArray[np.float64]:
     """Energies `[draw, clip, ear]` of what the head hears, with a part of the truth left out."""
     recording = import_module("piavas.twin.record")  # its function of that name hides it
@@ -56,15 +56,15 @@ def levels(
     sound = recording.play(
         recording._number([place.world.seed, options.seed, source]), options.seconds, rate
     )
-    played = sound if without == "loudspeaker" else hidden.loudspeaker(sound, rate)
+    played = sound if "loudspeaker" in without else hidden.loudspeaker(sound, rate)
     speaker = Source(where.position, where.axis, hidden.directivity)
-    if without == "directivity":
+    if "directivity" in without:
         speaker = Source(where.position)
     scene = place.world.scene(hidden.materials)
-    if without == "materials":
+    if "materials" in without:
         scene = plain(scene)
-    head = None if without == "head" else options.hrtf
-    waves = options.waves and without != "waves"
+    head = None if "head" in without else options.hrtf
+    waves = options.waves and "waves" not in without
     size, found = round(CLIP * rate), []
     for responses in drawn(place, options, scene, speaker, way, head, draws, waves):
         heard = render(played, responses, way)[:, : sound.shape[1]].astype(np.float64)
@@ -117,11 +117,14 @@ def decibels(energy: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(10 * np.log10(energy[..., 0] / energy[..., 1]))
 
 
-def expected(truth: NDArray[np.float64], model: NDArray[np.float64], same: bool) -> float:
-    """LRE of what the mean energies of `model` expect of each draw of `truth`, unseen."""
+def expected(truth: NDArray[np.float64], model: NDArray[np.float64]) -> float:
+    """LRE of what the mean energies of `model` expect of each draw of `truth`, unseen.
+
+    The draw of the same seed is left out: with parts of the truth it shares its late noise.
+    """
     errors = []
     for k, drawn_ in enumerate(truth):
-        others = np.delete(model, k, axis=0) if same else model
+        others = np.delete(model, k, axis=0)
         errors.append(np.abs(decibels(others.mean(axis=0)) - decibels(drawn_)).mean())
     return float(np.mean(errors))
 
@@ -142,12 +145,12 @@ def measure(name: str, seconds: int, draws: int, without: list[str]) -> dict[str
     row: dict[str, Any] = {"place": name, "seconds": seconds, "draws": draws}
     row["mono"] = np.mean([np.abs(decibels(t)).mean() for t in truth])
     row["one"] = np.mean([single(t, t) for t in truth])
-    row["floor"] = np.mean([expected(t, t, same=True) for t in truth])
+    row["floor"] = np.mean([expected(t, t) for t in truth])
     for part in without:
-        models = [levels(place, options, i, draws, part) for i in SOURCES]
+        models = [levels(place, options, i, draws, frozenset(part.split("+"))) for i in SOURCES]
         both = list(zip(truth, models, strict=True))
         row[f"one without {part}"] = np.mean([single(t, m) for t, m in both])
-        row[f"expected without {part}"] = np.mean([expected(t, m, same=False) for t, m in both])
+        row[f"expected without {part}"] = np.mean([expected(t, m) for t, m in both])
     return {k: round(float(v), 2) if isinstance(v, np.floating) else v for k, v in row.items()}
 
 
@@ -156,8 +159,10 @@ def main() -> None:
     parser.add_argument("--places", nargs="+", choices=tuple(ROOMS), default=list(ROOMS))
     parser.add_argument("--seconds", type=int, default=40)
     parser.add_argument("--draws", type=int, default=6)
-    parser.add_argument("--without", nargs="+", choices=PARTS, default=[])
+    parser.add_argument("--without", nargs="+", default=[], help="+".join(PARTS))
     args = parser.parse_args()
+    if unknown := {one for part in args.without for one in part.split("+")} - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     for name in args.places:
         print(json.dumps(measure(name, args.seconds, args.draws, args.without)), flush=True)
 

@@ -332,9 +332,13 @@ def test_a_walk_is_read_as_pieces_at_rest(tmp_path):
     assert [r.listener[0] for r in found] == [1, 2, 3] * 2
     assert [r.span for r in found[:3]] == [(0, 1), (1, 2), (2, 3)]
     assert held == [3, 4, 5]
-    (tmp_path / "transforms.json").write_text('{"metric": false}')  # the room is in metres
-    with pytest.raises(CalibrationError, match=r"no metres.*rescale"):
-        read_recordings(tmp_path)
+    index = tmp_path / "transforms.json"
+    for told in ('{"metric": false}', '{"frames": [{"file_path": "0.jpg"}]}'):  # no depth, no unit
+        index.write_text(told)
+        with pytest.raises(CalibrationError, match=r"no metres.*rescale"):
+            read_recordings(tmp_path)
+    index.write_text('{"metric": true, "frames": [{"file_path": "0.jpg"}]}')
+    assert len(read_recordings(tmp_path)[0]) == 6
 
 
 def test_a_measured_room_is_predicted_where_it_was_not_heard():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from piavas.cli import main
 from piavas.errors import DataError, SimulationError
 from piavas.evaluate import Comparison, Table
 from piavas.experiments import SIZES, ablations, data, methods, page, run
-from piavas.experiments.bench import LOG, open_bench
+from piavas.experiments.bench import LOG, Bench, open_bench
 from piavas.experiments.measure import LEVELLED, levelled, table_path
 from piavas.materials import save_scene
 from piavas.refine import Clip
@@ -109,6 +110,33 @@ def test_axes_that_change_one_thing(folder):
     told = json.loads(ablations.point_path(bench, "backend", "steam-audio").read_text())
     assert "failed" in told or told["labels"][1] == "steam-audio"
     assert "dry sound" in "\n".join(page._ablations(bench))
+
+
+def test_a_room_from_its_images_stands_beside_the_scan(folder, monkeypatch):
+    """Were they the same room, physics alone would be the same, and a refiner learns on it."""
+    bench = Bench(folder, replace(TINY, pictures=4))
+    case = methods.Case(bench, data.protocol(bench, "rwavs-gen"), "office")
+
+    def scan(case):
+        shutil.copytree(bench.at("scenes", case.place, "scan"), bench.at("scenes", "office/images"))
+
+    monkeypatch.setattr(ablations, "_seen_scene", scan)
+    ablations._images(case)
+    seen = Comparison.load(ablations.point_path(bench, "geometry", ablations.IMAGES))
+    refined = Comparison.load(ablations.point_path(bench, "geometry", ablations.REFINED))
+    assert seen.second.means == seen.first.means == refined.first.means
+    assert refined.second.means != refined.first.means
+    assert refined.second.meta["pictures"] == 4
+
+
+def test_a_room_that_images_do_not_show_is_named(folder):
+    bench = Bench(folder, replace(TINY, pictures=4))
+    case = methods.Case(bench, data.protocol(bench, "rwavs-gen"), "office")
+    path = ablations.point_path(bench, "geometry", ablations.IMAGES)
+    path.unlink(missing_ok=True)
+    ablations._images(case)  # four pictures of 24 x 18
+    assert "0 of 4 frames have usable depth" in json.loads(path.read_text())["failed"]
+    assert "failed" in "\n".join(page._ablations(bench))
 
 
 def test_levels_are_one_number_a_video():

@@ -15,6 +15,7 @@ from piavas.audio import read_audio
 from piavas.calibrate.observe import Performance, Recording, RoomResponse
 from piavas.capture import fields
 from piavas.capture.nerfstudio import FILE as NERFSTUDIO
+from piavas.capture.nerfstudio import in_metres
 from piavas.capture.recordings import UNUSED
 from piavas.capture.recordings import read_recordings as read_performances
 from piavas.capture.types import Recording as Walk
@@ -62,13 +63,9 @@ def read_recordings(path: str | os.PathLike[str]) -> tuple[list[Recording], list
 
 def _demand_metres(index: Path) -> None:
     """Refuse poses and sources whose unit is not the metre, in which the room is."""
-    if (
-        index.is_file()
-        and fields.record(read_json(index, error=CalibrationError), index, "top level").get(
-            "metric", True
-        )
-        is False
-    ):
+    if not index.is_file():
+        return
+    if not in_metres(fields.record(read_json(index, error=CalibrationError), index, "top"), index):
         raise CalibrationError(
             "its lengths are no metres, and the room's are",
             file=index,

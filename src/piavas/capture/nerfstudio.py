@@ -62,10 +62,7 @@ class NerfstudioReader:
             _frame(top, fields.record(entry, file, f"frames[{i}]"), folder, f"frames[{i}].")
             for i, entry in enumerate(entries)
         )
-        deep = all(frame.depth_path is not None for frame in frames)
-        metric = top.get("metric", deep)
-        if not isinstance(metric, bool):
-            raise CaptureError("is no truth value", file=file, field="metric", mend="true or false")
+        metric = in_metres(top, file)
         return Capture(
             root=folder,
             layout=self.name,
@@ -242,6 +239,19 @@ def _applied_transform(top: fields.Record, file: Path) -> NDArray[np.float64]:
         count = 4 if isinstance(rows, list) and len(rows) == 4 else 3
         matrix[:count] = fields.array(rows, (count, 4), file, "applied_transform")
     return matrix
+
+
+def in_metres(top: fields.Record, file: Path) -> bool:
+    """Whether the index `top` of `file` says so or, where it says nothing, all frames have depth.
+
+    Raises:
+        CaptureError: what it says is neither true nor false.
+    """
+    deep = all(entry.get("depth_file_path") for entry in top.get("frames", []))
+    metric = top.get("metric", deep)
+    if not isinstance(metric, bool):
+        raise CaptureError("is no truth value", file=file, field="metric", mend="true or false")
+    return metric
 
 
 def _scale_by(top: fields.Record, metric: bool, file: Path) -> str:

@@ -19,7 +19,7 @@ from piavas.experiments import data
 from piavas.experiments.bench import Bench
 from piavas.experiments.measure import predicted, record, slug, tabled
 from piavas.experiments.methods import Case, balanced, preset, refining
-from piavas.files import write_json
+from piavas.files import read_json, write_json
 from piavas.geometry.surface import simplify
 from piavas.materials import load_scene, save_scene
 from piavas.refine import Clip, ClipSet, Refiner, RefinerConfig, TrainConfig, train
@@ -29,6 +29,7 @@ from piavas.scene import Mesh
 SIGMAS = (0.05, 0.5)
 WIDTHS = (32, 192)
 GEN = "rwavs-gen"
+IMAGES, REFINED = "images, physics alone", "images, refined"
 FEW = 1000
 """Triangles that every backend can take."""
 
@@ -215,34 +216,46 @@ def _plain_scan(bench: Bench, place: str) -> str:
 
 
 def _images(case: Case) -> None:
-    """Geometry from the images of the training video instead of a scan."""
+    """Geometry and materials from the images of all videos instead of a scan, and a refiner on it.
+
+    One video alone sees too little of the room.
+    """
+    bench = case.bench
+    if not bench.recipe.pictures:
+        return
+    path = point_path(bench, "geometry", IMAGES)
+    facts = {"geometry": "stereo from images", "pictures": bench.recipe.pictures}
+
+    def make() -> None:
+        try:
+            _seen_scene(case)
+            clips = _seen_clips(case)
+        except PiavasError as problem:
+            write_json(path, {"failed": str(problem)})
+            return
+        found = predicted(lambda clip: clip.x_sim, list(clips.of(data.held_out(case.rules))))
+        _compare(case, "images", found, case.tests(), facts).save(path)
+
+    bench.step("ablation, geometry from images", path, make)
+    if "failed" not in read_json(path):
+        config, network = preset(bench.recipe.ablation_steps, bench.recipe.seed)
+        _trained(case, "geometry", REFINED, _seen_clips(case), config, network, facts)
+
+
+def _seen_scene(case: Case) -> None:
+    """The room as its images show it, saved."""
     from piavas.capture import load_capture
     from piavas.geometry import reconstruct
     from piavas.materials import assign_materials
 
-    bench = case.bench
-    path = point_path(bench, "geometry", "images")
-    if not bench.recipe.pictures:
-        return
+    capture = load_capture(case.bench.at("captures", case.place))
+    mesh = reconstruct(capture, depth="stereo", max_frames=case.bench.recipe.pictures)
+    save_scene(assign_materials(mesh, capture), case.bench.at("scenes", case.place, "images"))
 
-    def make() -> None:
-        try:
-            capture = load_capture(bench.at("captures", case.place))
-            own = capture.recordings[0]
-            capture = replace(capture, frames=capture.frames[: len(own.times)])
-            mesh = reconstruct(capture, depth="stereo", max_frames=bench.recipe.pictures)
-            room = assign_materials(mesh, capture)
-            save_scene(room, bench.at("scenes", case.place, "images"))
-            clips = data.simulated(bench, case.place, "images")
-        except PiavasError as problem:
-            write_json(path, {"failed": str(problem)})
-            return
-        tests = list(data.split_by(clips, case.rules).of(data.held_out(case.rules)))
-        facts = {"geometry": "stereo from images", "pictures": bench.recipe.pictures}
-        found = predicted(lambda clip: clip.x_sim, tests)
-        _compare(case, "images", found, tests, facts).save(path)
 
-    bench.step("ablation, geometry from images", path, make)
+def _seen_clips(case: Case) -> ClipSet:
+    """What is simulated in the room as its images show it."""
+    return data.split_by(data.simulated(case.bench, case.place, "images"), case.rules)
 
 
 def time_paper(bench: Bench) -> None:

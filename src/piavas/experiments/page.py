@@ -35,7 +35,7 @@ AXES = {
     "simulation": "Simulation",
     "shots": "Few shots (as it is: all)",
     "backend": "Simulator backend, physics alone, scan of 1,000 triangles at most",
-    "geometry": "Geometry, physics alone (as it is: scan)",
+    "geometry": "Geometry and materials (as they are: scan and default)",
 }
 
 

@@ -96,7 +96,7 @@ SMALL = Recipe(
     shares=(0.3, 0.1, 0.01),
     peer_rays=300,
     pieces=12,
-    pictures=24,
+    pictures=72,
 )
 MAIN = Recipe("main", rays=4_000, steps=400, baseline_steps=400, protocols=("rwavs-gen",), parts=())
 """The whole set, with the budgets of the small one and no more than the main table."""
