@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from piavas.geometry.slivers import flip_flat, part_flat
+from piavas.geometry.slivers import flat_faces, flip_flat, part_flat
+from piavas.materials.subdivide import subdivide
 from piavas.scene import Scene, triangle_areas
 
 
@@ -54,3 +55,17 @@ def test_vertices_in_one_place_are_parted():
     parted = part_flat(vertices, faces)
     assert triangle_areas(parted, faces).min() > 1e-9
     assert np.abs(parted - vertices).max() < 1e-3
+
+
+def test_pieces_of_thin_faces_have_area():
+    """A vertex a micron off the edge of its face: its area is enough, that of its parts is not."""
+    vertices, faces = with_flat_face(0.5)
+    vertices[-1] += 1e-9
+    assert triangle_areas(vertices, faces).min() > 1e-9
+    assert len(flat_faces(vertices, faces)) == 1
+    cut = subdivide(vertices, faces, 0.1)
+    assert triangle_areas(cut.vertices, cut.faces).min() < 1e-10
+    for mended in ((vertices, flip_flat(vertices, faces)), (part_flat(vertices, faces), faces)):
+        assert not len(flat_faces(*mended))
+        cut = subdivide(*mended, 0.1)
+        assert triangle_areas(cut.vertices, cut.faces).min() > 1e-10

@@ -23,6 +23,8 @@ FARTHEST = 1.3  # voxels that a vertex may be moved
 TURN = np.cos(np.radians(35.0))  # between the normals of a vertex and of its piece
 SEED = np.cos(np.radians(20.0))  # between the normals of a seed and of all beside it
 CROSS = 0.8  # most cosine between two planes that have a line in common
+TOWARDS = 0.25  # least cosine between the normals of a vertex and of a piece beside it
+MOST = 64  # pieces about a vertex
 AXIS = np.cos(np.radians(2.0))  # of a plane along an axis of the room
 
 
@@ -195,59 +197,82 @@ def _grow(vertices, normal, area, start, beside, order, off, label, planes):  # 
 
 @njit(cache=True)
 def _move(moved, normal, start, beside, label, planes, offsets, reach, farthest):  # type: ignore[no-untyped-def]
-    """Move the vertices in place."""
-    near = np.empty(64, np.int32)
-    far = np.empty(64)
+    """Move the vertices in place: each onto its own piece, and those about it that it lies near."""
+    near, far = np.empty(MOST, np.int32), np.empty(MOST)
     chosen = np.empty(3, np.int32)
     for v in range(len(moved)):
-        count = 0
         own = label[v]
-        # Of a bevel those beside its neighbours too.
-        for n in range(start[v], start[v + 1]):
-            w = beside[n]
-            one, two = (start[w], start[w + 1]) if own < 0 else (n, n + 1)
-            for m in range(one - 1 if own < 0 else one, two):
-                p = label[w] if m < one else label[beside[m]]
-                if p < 0 or p == own or count == 64:
-                    continue
-                known = False
-                for i in range(count):
-                    known |= near[i] == p
-                if known:
-                    continue
-                gap, cosine = -offsets[p], 0.0
-                for k in range(3):
-                    gap += planes[p, k] * moved[v, k]
-                    cosine += planes[p, k] * normal[v, k]
-                if abs(gap) < reach and cosine > 0.25:
-                    near[count], far[count] = p, abs(gap)
-                    count += 1
-        size = 0
-        if own >= 0:
-            chosen[0], size = own, 1
-        order = np.argsort(far[:count])
-        for i in order:
-            if size == 3:
-                break
-            good = True
-            for j in range(size):
-                cosine = 0.0
-                for k in range(3):
-                    cosine += planes[near[i], k] * planes[chosen[j], k]
-                good &= abs(cosine) < CROSS
-            if good:
-                chosen[size] = near[i]
-                size += 1
+        count = _pieces_about(
+            v, moved, normal, start, beside, label, planes, offsets, reach, near, far
+        )
+        size = _choose(own, near[:count], far[:count], planes, chosen)
         # A bevel's vertex between nothing but one plane and the unknown stays where it is.
-        while size > (0 if own >= 0 else 1):
-            rows = np.empty((size, 3))
-            miss = np.empty(size)
-            for i in range(size):
-                rows[i] = planes[chosen[i]]
-                miss[i] = offsets[chosen[i]] - planes[chosen[i]] @ moved[v]
-            step = rows.T @ np.linalg.solve(rows @ rows.T + 1e-9 * np.eye(size), miss)
+        least = 1 if own >= 0 else 2
+        while size >= least:
+            step = _step(moved[v], planes[chosen[:size]], offsets[chosen[:size]])
             if np.sqrt((step**2).sum()) < farthest:
-                for k in range(3):
-                    moved[v, k] += step[k]
+                moved[v] += step
                 break
             size -= 1
+
+
+@njit(cache=True)
+def _pieces_about(  # type: ignore[no-untyped-def]
+    v, moved, normal, start, beside, label, planes, offsets, reach, near, far
+):
+    """Fill `near` with the other pieces beside `v` within `reach`, `far` with metres; how many."""
+    count = 0
+    for n in range(start[v], start[v + 1]):
+        w = beside[n]
+        count = _add(label[w], v, moved, normal, label, planes, offsets, reach, near, far, count)
+        if label[v] < 0:  # of a bevel those beside its neighbours too
+            for m in range(start[w], start[w + 1]):
+                p = label[beside[m]]
+                count = _add(p, v, moved, normal, label, planes, offsets, reach, near, far, count)
+    return count
+
+
+@njit(cache=True)
+def _add(p, v, moved, normal, label, planes, offsets, reach, near, far, count):  # type: ignore[no-untyped-def]
+    """Piece `p` added where it is another one, within reach and faces the same way; how many."""
+    if p < 0 or p == label[v] or count == MOST:
+        return count
+    for i in range(count):
+        if near[i] == p:
+            return count
+    gap, cosine = -offsets[p], 0.0
+    for k in range(3):
+        gap += planes[p, k] * moved[v, k]
+        cosine += planes[p, k] * normal[v, k]
+    if abs(gap) < reach and cosine > TOWARDS:
+        near[count], far[count] = p, abs(gap)
+        return count + 1
+    return count
+
+
+@njit(cache=True)
+def _choose(own, near, far, planes, chosen):  # type: ignore[no-untyped-def]
+    """Fill `chosen` with `own` if there is one, and the nearest that cross all before; how many."""
+    size = 0
+    if own >= 0:
+        chosen[0], size = own, 1
+    for i in np.argsort(far):
+        if size == 3:
+            break
+        crosses = True
+        for j in range(size):
+            cosine = 0.0
+            for k in range(3):
+                cosine += planes[near[i], k] * planes[chosen[j], k]
+            crosses &= abs(cosine) < CROSS
+        if crosses:
+            chosen[size] = near[i]
+            size += 1
+    return size
+
+
+@njit(cache=True)
+def _step(place, rows, offsets):  # type: ignore[no-untyped-def]
+    """The shortest way `[3]` from `place` onto all the planes `rows` `[n, 3]`."""
+    miss = offsets - rows @ place
+    return rows.T @ np.linalg.solve(rows @ rows.T + 1e-9 * np.eye(len(rows)), miss)

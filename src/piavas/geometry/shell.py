@@ -1,9 +1,7 @@
 """The closed shell of the rooms: walls extended to meet, floors and ceilings in between.
 
-Wall planes cut the floor plan into cells. A minimum cut (Boykov & Kolmogorov 2004; here on the
-few hundred cells of a plan) labels each as inside or outside by the free space seen in it, and
-pays for boundaries where no wall was seen. Each inside cell gets the ceiling seen above it, and
-the slopes of its room that come down to it.
+Wall planes cut the floor plan into cells, which are labelled inside or outside (`cells`). Each
+inside cell gets the ceiling seen above it, and the slopes of its room that come down to it.
 """
 
 from __future__ import annotations
@@ -13,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from piavas.errors import GeometryError
 from piavas.geometry.ceilings import LOWEST_TOP, find_ceilings, find_rooms
+from piavas.geometry.cells import find_edges, label_cells
 from piavas.geometry.fusion import Box, Fused
 from piavas.geometry.planes import APART, Crossings, Plane, crossings, find_planes
 from piavas.geometry.prisms import Caps, Plan, prisms_distance
@@ -37,15 +34,12 @@ WALL_AREA = 0.6  # square metres seen of a wall from which it counts
 FAINT_AREA = 0.2  # likewise where free space ends and no other wall was seen
 LEVEL_AREA = 0.4  # likewise of a floor or ceiling
 TALLEST_GAP = 0.25  # metres of a plan's cells that are thinner than a wall
-UNSEEN_COST = 0.6  # of a metre of boundary without a wall, re one metre of plan
 HELD = 0.8  # metres over the floor that cameras are held at least, where tables are doubted
 UNDER_TABLE = 0.25  # metres under a table at which free space tells
 USUAL_HEIGHT = 2.5  # metres from the floor to a ceiling that nobody saw
 CEILING_AREA = 1.5  # square metres of a level that is a ceiling for sure, before rooms are known
 LOWEST_SLOPE = 0.5  # metres over the floor to which slopes are taken down at least
-UPPER = 0.8  # of the height, from which surfaces tell a wall from furniture
 STRAY = 0.03  # of the most free space across an axis under which it is stray rays
-SCALE = 10_000  # of costs as whole numbers
 
 
 @dataclass(frozen=True)
@@ -71,21 +65,6 @@ class Shell:
     top: float
     seen_floor: bool
     seen_ceiling: bool
-
-
-@dataclass(frozen=True)
-class _Edge:
-    """The boundary between two cells, by their numbers: metres, and the share seen as wall."""
-
-    one: int
-    two: int
-    length: float
-    wall: float
-
-    @property
-    def cost(self) -> float:
-        """Of a room that ends here: metres where no wall was seen."""
-        return self.length * (0.02 + UNSEEN_COST * (1 - self.wall))
 
 
 def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
@@ -117,9 +96,9 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     faint = [find_planes(across[k], k, FAINT_AREA) for k in (0, 1)]
     plan = _plan(walls, faint, free, box)
     under = _local_top(across[2], levels, slopes, box, floor, top)
-    edges = _edges(plan, across, box, floor, under)
-    inside = _label(plan, edges, free, box, cameras, floor, top, under)
-    rooms = find_rooms(inside, [(edge.one, edge.two, edge.wall) for edge in edges])
+    edges = find_edges(plan, walls, across, box, floor, under)
+    inside = label_cells(plan, edges, free, box, cameras, floor, top, under)
+    rooms = find_rooms(inside, [(edge.one, edge.two, max(edge.walls)) for edge in edges])
     slopes = by_room(slopes, rooms, plan.x, plan.y)
     seen = of_rooms(slopes, rooms, plan.x, plan.y)
     ceiling = find_ceilings(
@@ -260,113 +239,6 @@ def _nearest(offsets: list[float], end: float) -> float:
     """The offset nearest to `end`, or `end` where none is near."""
     near = min(offsets, key=lambda offset: abs(offset - end), default=end)
     return near if abs(near - end) < TALLEST_GAP else end
-
-
-def _sums(values: NDArray[np.float64], plan: Plan, box: Box) -> NDArray[np.float64]:
-    """Sum a map over the grid's columns `[x, y]` in each cell of the plan."""
-    i, j = plan.cell_of(box)
-    out = np.zeros(plan.shape)
-    good_i, good_j = np.nonzero(i >= 0)[0], np.nonzero(j >= 0)[0]
-    part = values[np.ix_(good_i, good_j)]
-    np.add.at(out, (i[good_i][:, None], j[good_j][None]), part)
-    return out
-
-
-def _label(
-    plan: Plan,
-    edges: list[_Edge],
-    free: NDArray[np.bool_],
-    box: Box,
-    cameras: NDArray[np.float64],
-    floor: float,
-    top: float,
-    under: NDArray[np.float64],
-) -> NDArray[np.bool_]:
-    """Inside or outside for each cell, by minimum cut."""
-    heights = box.axis(2)
-    slab = (heights > floor + 0.1) & (heights < top - 0.05)
-    share = free[:, :, slab].mean(axis=2)
-    share = np.where(under < top, share * (top - floor) / (under - floor), share)
-    seen = _sums((share > 0.15).astype(float), plan, box) * box.voxel**2
-    gain = np.where(plan.area > 0, seen / plan.area, 0)
-    # More than a third of a cell seen free pulls it in; less pushes it out.
-    pull = (gain - 0.35) * plan.area
-    # A room that goes on to the sides of the plan ends there, unseen.
-    pull[[0, -1]] -= UNSEEN_COST * np.diff(plan.y)
-    pull[:, [0, -1]] -= UNSEEN_COST * np.diff(plan.x)[:, None]
-    i, j = plan.cell_of(box)
-    at = box.index(cameras)
-    rooms = np.zeros(plan.shape, bool)
-    rooms[i[at[:, 0]], j[at[:, 1]]] = True
-    pull[rooms] = plan.area.sum()
-    return _cut(pull, edges)
-
-
-def _edges(
-    plan: Plan,
-    across: list[Crossings],
-    box: Box,
-    floor: float,
-    under: NDArray[np.float64],
-) -> list[_Edge]:
-    """Neighbouring cells, and what was seen of a wall between them."""
-    nx, ny = plan.shape
-    number = np.arange(nx * ny).reshape(nx, ny)
-    found = []
-    for axis in (0, 1):
-        lines, other = (plan.x, plan.y) if axis == 0 else (plan.y, plan.x)
-        # Furniture ends below: it is the upper part of a wall that tells.
-        at = across[axis].at
-        i, j, _ = box.index(at).T
-        at = at[at[:, 2] > floor + UPPER * (under[i, j] - floor)]
-        for line in range(1, len(lines) - 1):
-            near = np.abs(at[:, axis] - lines[line]) < 0.08
-            along = at[near, 1 - axis]
-            for cell in range(len(other) - 1):
-                low, high = other[cell], other[cell + 1]
-                length = high - low
-                inside = (along >= low) & (along < high)
-                bins = max(1, int(length / 0.1))
-                place = ((along[inside] - low) / length * bins).astype(int).clip(0, bins - 1)
-                # A column counts as wall once a third of that was seen of it.
-                tall = np.bincount(place, minlength=bins)
-                middle = low + (np.arange(bins) + 0.5) * length / bins
-                spot = np.zeros((bins, 3))
-                spot[:, axis], spot[:, 1 - axis] = lines[line], middle
-                i, j, _ = box.index(spot).T
-                upper = (1 - UPPER) * (under[i, j] - floor)
-                full = 0.33 * upper / box.voxel * (length / bins) / box.voxel
-                covered = float(np.minimum(tall / np.maximum(full, 1e-9), 1).mean())
-                pair = (line - 1, cell), (line, cell)
-                if axis == 1:
-                    pair = (cell, line - 1), (cell, line)
-                found.append(_Edge(int(number[pair[0]]), int(number[pair[1]]), length, covered))
-    return found
-
-
-def _cut(pull: NDArray[np.float64], edges: list[_Edge]) -> NDArray[np.bool_]:
-    count = pull.size
-    source, sink = count, count + 1
-    rows: list[int] = []
-    columns: list[int] = []
-    costs: list[float] = []
-    for cell, value in enumerate(pull.ravel()):
-        rows.append(source if value > 0 else cell)
-        columns.append(cell if value > 0 else sink)
-        costs.append(float(abs(value)))
-    for edge in edges:
-        rows += [edge.one, edge.two]
-        columns += [edge.two, edge.one]
-        costs += [edge.cost, edge.cost]
-    capacity = np.minimum(np.round(np.array(costs) * SCALE), 2**30).astype(np.int32)
-    graph = coo_array((capacity, (rows, columns)), shape=(count + 2, count + 2)).tocsr()
-    left = (graph - maximum_flow(graph, source, sink).flow).tocsr()
-    left.data[left.data < 0] = 0
-    left.eliminate_zeros()
-    reached = breadth_first_order(left, source, return_predecessors=False)
-    inside = np.zeros(count + 2, bool)
-    inside[reached] = True
-    return inside[:count].reshape(pull.shape)
 
 
 def wall_zones(shell: Shell, box: Box, thickest: float = 0.4) -> NDArray[np.bool_]:

@@ -8,8 +8,17 @@ from numpy.typing import NDArray
 from piavas.scene import triangle_areas
 
 FLAT = 1e-9  # square metres
+THIN = 1e-5  # metres over the longest edge: parts of a thinner face have no area once it is cut
 ROUNDS = 8
 ASIDE = 1e-4  # metres
+
+
+def flat_faces(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Rows of `faces` without area, or so thin that pieces of them would have none."""
+    corners = vertices[faces]
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    area = triangle_areas(vertices, faces)
+    return np.flatnonzero(area < np.maximum(FLAT, 0.5 * THIN * longest))
 
 
 def flip_flat(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -28,7 +37,7 @@ def flip_flat(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArra
     """
     faces = faces.copy()
     for _ in range(ROUNDS):
-        flat = np.flatnonzero(triangle_areas(vertices, faces) < FLAT)
+        flat = flat_faces(vertices, faces)
         if not len(flat) or not sum(_flip(vertices, faces, int(row)) for row in flat):
             break
     return faces
@@ -59,7 +68,7 @@ def part_flat(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArra
     generator = np.random.default_rng(0)
     moved = vertices.copy()
     for _ in range(ROUNDS):
-        flat = np.unique(faces[triangle_areas(moved, faces) < FLAT])
+        flat = np.unique(faces[flat_faces(moved, faces)])
         if not len(flat):
             break
         way = generator.normal(size=(len(flat), 3))

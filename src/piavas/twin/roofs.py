@@ -29,13 +29,13 @@ WINDOW_ROOM = 0.2  # metres over a window, for its rod and curtains
 PAST = 0.05  # metres that a roof reaches into the walls and over the ceiling
 
 
-def draw_roofs(plan: Plan, kind: CeilingKind, rng: Generator) -> Plan:
-    """`plan` with roofs of one kind over each room that its doorways leave one for.
+def draw_roofs(plan: Plan, kind: CeilingKind, rng: Generator) -> Plan | None:
+    """`plan` with roofs of one kind over each room that its doorways leave one for, None if none.
 
     Windows that a roof would cut are left out.
 
     Raises:
-        DataError: an unknown kind, or no room can have such a roof.
+        DataError: an unknown kind.
     """
     if kind not in KINDS:
         raise DataError(f"{kind!r} is no ceiling", field="ceiling", mend=f"choose one of {KINDS}")
@@ -43,9 +43,7 @@ def draw_roofs(plan: Plan, kind: CeilingKind, rng: Generator) -> Plan:
         return plan
     roofs = [_fitting(plan, index, kind, rng) for index in range(len(plan.rooms))]
     if not any(roofs):
-        raise DataError(
-            f"has no room for a {kind} ceiling", field="seed", mend="take another seed or kind"
-        )
+        return None
     rooms = tuple(
         replace(room, height=max(roof.heights)) if roof else room
         for room, roof in zip(plan.rooms, roofs, strict=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
@@ -23,6 +24,7 @@ from piavas.twin.roofs import CeilingKind, build_roofs, draw_roofs
 from piavas.twin.solids import carve
 
 STEP = 0.05  # metres of the floor map
+PLANS = 50  # drawn until one takes the ceiling asked for
 STOOP = 1.9  # metres of headroom under which nobody walks
 TRUTH_MESH, TRUTH = "mesh.ply", "world.json"
 
@@ -154,10 +156,10 @@ def make_world(seed: int, rooms: int | None = None, ceiling: CeilingKind = "leve
     """The world of `seed`, with so many rooms (2 to 4; None draws the number).
 
     Raises:
-        DataError: `ceiling` is unknown, or no room of this plan can have such a one.
+        DataError: `ceiling` is unknown, or no room of many plans can have such a one.
     """
     rng = np.random.default_rng([seed, 7])
-    plan = draw_roofs(make_plan(rng, rooms), ceiling, np.random.default_rng([seed, 29]))
+    plan = _roofed_plan(rng, rooms, ceiling, np.random.default_rng([seed, 29]))
     palette, looks = start_palette(rng, plan)
     interior = furnish(plan, palette, looks)
     interior.kit += build_roofs(plan, looks)
@@ -173,6 +175,17 @@ def make_world(seed: int, rooms: int | None = None, ceiling: CeilingKind = "leve
         tuple(interior.lights),
         rooms,
         ceiling,
+    )
+
+
+def _roofed_plan(rng: Generator, rooms: int | None, ceiling: CeilingKind, roofs: Generator) -> Plan:
+    """The first drawn plan some room of which takes such a ceiling over its doorways."""
+    for _ in range(PLANS):
+        plan = draw_roofs(make_plan(rng, rooms), ceiling, roofs)
+        if plan is not None:
+            return plan
+    raise DataError(
+        f"has no room for a {ceiling} ceiling", field="seed", mend="take another seed or kind"
     )
 
 

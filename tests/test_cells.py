@@ -1,0 +1,49 @@
+"""Cells of drawn plans: a room ends at a wall that faces it, not at one seen from its back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from piavas.geometry.cells import find_edges, label_cells
+from piavas.geometry.fusion import Box
+from piavas.geometry.planes import Crossings, Plane
+from piavas.geometry.prisms import Plan
+
+VOXEL, HEIGHT = 0.05, 2.5
+FRONT = ((0.0, 1), (4.0, -1))  # walls across x, and the side on which their air lies
+
+
+def wall(at: float, facing: int, high: float = HEIGHT) -> tuple[np.ndarray, np.ndarray]:
+    """A wall across x, seen 3 m long."""
+    y, z = np.meshgrid(np.arange(0.02, 3, VOXEL), np.arange(0.02, high, VOXEL))
+    return np.stack([np.full(y.size, at), y.ravel(), z.ravel()], 1), np.full(y.size, facing)
+
+
+@pytest.mark.parametrize("back", [3.97, 4.05, 4.03])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_room_ends_at_the_wall_that_faces_it(back, turned):
+    """Two planes within 5 cm: the room's wall, and the back of something low beyond or before."""
+    box = Box(np.array([-0.5, -0.5, -0.3]), (110, 84, 66), VOXEL, 0.0)
+    walls = [*FRONT, (back, 1)]
+    at, facing = (
+        np.concatenate(part)
+        for part in zip(*(wall(*w) for w in FRONT), wall(back, 1, 1.0), strict=True)
+    )
+    if turned:  # mirrored in x, each wall faces the other way
+        at[:, 0], facing = 4 - at[:, 0], -facing
+        walls = [(4 - x, -way) for x, way in walls]
+    none = Crossings(np.zeros((0, 3)), np.zeros(0, np.int8), np.zeros(0))
+    across = [Crossings(at, facing.astype(np.int8), np.full(len(at), VOXEL**2)), none, none]
+    planes = [[Plane(0, x, way, 5.0) for x, way in walls], []]
+    sides = [box.axis(0)[0], box.axis(0)[-1]]
+    plan = Plan(np.unique([*sides, *(x for x, _ in walls)]), np.array([-0.5, 0.0, 3.0, 3.6]))
+    free = np.zeros(box.shape, bool)
+    # Free space is not told apart close to a surface.
+    free[13:87, 12:68, 8:54] = True
+    under = np.full(box.shape[:2], HEIGHT)
+    edges = find_edges(plan, planes, across, box, 0.0, under)
+    inside = label_cells(plan, edges, free, box, np.array([[2.0, 1.5, 1.5]]), 0.0, HEIGHT, under)
+    middle = (plan.x[:-1] + plan.x[1:]) / 2
+    np.testing.assert_array_equal(inside[:, 1], (middle > 0) & (middle < 4))
+    assert not inside[:, [0, 2]].any()
