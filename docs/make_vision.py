@@ -1,14 +1,16 @@
-"""Make `docs/figures/{vision,materials}-{light,dark}.png`: pictures, mesh and materials of a room.
+"""Make `docs/figures/{vision,materials}*`: pictures, meshes and materials of generated rooms.
 
 An apartment of a held-out seed in looks that training never saw is photographed, reconstructed and
 given materials as in `benchmarks/materials.py`. `vision`: some of its pictures, the mesh by what
 was seen, inferred and invented, and the most probable row of each face. `materials`, from the same
 side: those of the nearest true surface, the most probable ones, and by how much the expected
-absorption is off (mean of the octaves from 125 Hz to 4 kHz).
+absorption is off (mean of the octaves from 125 Hz to 4 kHz). `vision-images` and `vision-mesh` are
+of another apartment, and `vision-gable` is of one under gables, from the side.
 
-    python docs/make_vision.py [--seed 304] [--frames 40] [--work DIR]
+    python docs/make_vision.py [--seed 304] [--frames 40] [--level 5] [--gable 4] [--work DIR]
+        [--only materials|geometry]
 
-What an earlier run photographed into DIR is used again.
+What an earlier run photographed into folders of DIR is used again.
 """
 
 from __future__ import annotations
@@ -35,18 +37,20 @@ from piavas.geometry import reconstruct  # noqa: E402
 from piavas.geometry.compare import sample_surface  # noqa: E402
 from piavas.materials import Recognition, assign, load_table  # noqa: E402
 from piavas.plot import Plot  # noqa: E402
-from piavas.plot.dollhouse import draw_triangles  # noqa: E402
-from piavas.plot.style import colorbar, themed  # noqa: E402
-from piavas.scene import Mesh, triangle_areas  # noqa: E402
+from piavas.plot.dollhouse import dollhouse, mesh_picture  # noqa: E402
+from piavas.plot.style import colorbar, themed, to_png  # noqa: E402
+from piavas.scene import Material, Mesh, Scene, triangle_areas  # noqa: E402
 from piavas.twin import generate_capture  # noqa: E402
 from piavas.twin.finishes import MATERIALS  # noqa: E402
 from piavas.twin.world import World, make_world  # noqa: E402
 
 OUT = ROOT / "docs" / "figures"
 PICTURES = 9
+IN_A_ROW, GAP = 4, 6  # pictures of the other apartment, and pixels between them
+NAMES = ("observed", "inferred", "invented", "open")
 ORIGINS = ((0.35, 0.62, 0.83), (0.95, 0.78, 0.35), (0.84, 0.37, 0.2))  # seen, inferred, invented
 SHOWN = 13  # rows with colours of their own; all others share one
-WIDTH, FINER = 560, 3  # pixels of a panel, and how much finer it is drawn
+WIDTH = 560  # pixels of a panel
 AZIMUTH, ELEVATION = 235.0, 52.0
 DENSE = 400_000
 OTHER = (0.45, 0.45, 0.48)
@@ -87,28 +91,9 @@ def rows_of(world: World, found: Recognition) -> tuple[np.ndarray, np.ndarray, n
     return true, called[found.probability.argmax(axis=1)], more
 
 
-def dollhouse(corners: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """`[h, w, 4]` picture of triangles `[f, 3, 3]`; those that look away are left out."""
-    turn, tilt = np.radians(AZIMUTH), np.radians(ELEVATION)
-    toward = np.array([np.cos(turn) * np.cos(tilt), np.sin(turn) * np.cos(tilt), np.sin(tilt)])
-    right = np.array([-np.sin(turn), np.cos(turn), 0.0])
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    seen = normal @ toward > 0
-    flat = corners[seen] @ np.stack([right, np.cross(toward, right)], axis=1)
-    low, high = flat.min(axis=(0, 1)), flat.max(axis=(0, 1))
-    scale = WIDTH * FINER / (high - low)[0]
-    width, height = (FINER * np.ceil((high - low) * scale / FINER)).astype(int)
-    pixel = np.stack([flat[..., 0] - low[0], high[1] - flat[..., 1]], axis=-1) * scale
-    near = (corners[seen] @ toward)[..., None]
-    found = draw_triangles(np.concatenate([pixel, near], axis=-1), height, width)
-    light = 0.55 + 0.45 * np.abs(normal[seen] @ np.array([0.36, 0.48, 0.8]))
-    opaque = np.concatenate([colour[seen] * light[:, None], np.ones((seen.sum(), 1))], axis=1)
-    image = np.where((found >= 0)[..., None], np.clip(opaque, 0, 1)[found], 0.0)
-    blocks = image.reshape(height // FINER, FINER, width // FINER, FINER, 4)
-    alpha = blocks[..., 3:].sum(axis=(1, 3))
-    mean = (blocks[..., :3] * blocks[..., 3:]).sum(axis=(1, 3)) / np.maximum(alpha, 1e-9)
-    return np.concatenate([mean, alpha / FINER**2], axis=-1)
+def picture(corners: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """`[h, w, 4]` of triangles `[f, 3, 3]`, all from the same side."""
+    return dollhouse(corners, colour, azimuth=AZIMUTH, elevation=ELEVATION, width=WIDTH)[0]
 
 
 def palette(found: Recognition, *rows: np.ndarray) -> tuple[np.ndarray, list[int]]:
@@ -135,9 +120,9 @@ def draw_way(
         axes = figure.subplots(1, 3)
         axes[0].imshow(np.concatenate(rows))
         axes[0].set_title("pictures of known places")
-        axes[1].imshow(dollhouse(mesh.triangles, np.array(ORIGINS)[mesh.origin]))
+        axes[1].imshow(picture(mesh.triangles, np.array(ORIGINS)[mesh.origin]))
         axes[1].set_title("a closed mesh of the air")
-        axes[2].imshow(dollhouse(found.room.vertices[found.room.faces], paint))
+        axes[2].imshow(picture(found.room.vertices[found.room.faces], paint))
         axes[2].set_title("what it is made of")
         for k, name in enumerate(("seen", "inferred", "invented")):
             label = f"{name}, {100 * area[k] / area.sum():.0f} % of the area"
@@ -166,7 +151,7 @@ def draw(
     with themed(dark) as theme:
         figure = Plot(figsize=(11, 5))
         for ax, (title, paint) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-            ax.imshow(dollhouse(corners, paint), interpolation="antialiased")
+            ax.imshow(picture(corners, paint), interpolation="antialiased")
             ax.set_title(title)
             ax.set_axis_off()
             ax.set_anchor("N")
@@ -189,22 +174,57 @@ def save(figure: Plot, path: Path) -> None:
     print(path, path.stat().st_size)
 
 
-def main() -> None:
-    """Draw both, light and dark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=304)
-    parser.add_argument("--frames", type=int, default=40)
-    parser.add_argument("--work", type=Path, default=None)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        work = options.work or Path(temporary)
-        world, mesh, found, pictures = recognise(work, options.seed, options.frames)
+def draw_origin(mesh: Mesh, name: str, elevation: float) -> None:
+    """`mesh` with its faces by origin, one picture in light and one in dark."""
+    assert mesh.origin is not None
+    names = tuple(Material(name, np.float64(0.5)) for name in NAMES)
+    scene = Scene(mesh.vertices, mesh.faces, mesh.origin.astype(np.int32), names)
+    for scheme in ("light", "dark"):
+        figure = mesh_picture(scene, elevation=elevation, dark=scheme == "dark")
+        (OUT / f"vision-{name}-{scheme}.png").write_bytes(to_png(figure, 110))
+
+
+def draw_geometry(work: Path, level: int, gable: int) -> None:
+    """Pictures of one apartment, its mesh, and the mesh of another under gables."""
+    generate_capture(work / "level", level)
+    capture = load_capture(work / "level")
+    chosen = np.linspace(0, len(capture) - 1, IN_A_ROW + 2)[1:-1].astype(int)
+    pictures = [capture.frames[k].image() for k in chosen]
+    bar = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
+    row = [piece for one in pictures for piece in (one, bar)][:-1]
+    Image.fromarray(np.hstack(row)).save(OUT / "vision-images.jpg", quality=85)
+    draw_origin(reconstruct(capture), "mesh", 62)
+    generate_capture(work / "gable", gable, rooms=2, ceiling="gabled")
+    draw_origin(reconstruct(load_capture(work / "gable")), "gable", 8)
+
+
+def draw_materials(work: Path, seed: int, frames: int) -> None:
+    """The way from pictures to materials, and these against the true ones."""
+    world, mesh, found, pictures = recognise(work / str(seed), seed, frames)
     true, told, more = rows_of(world, found)
     for dark in (False, True):
         scheme = "dark" if dark else "light"
         save(draw(found, true, told, more, dark=dark), OUT / f"materials-{scheme}.png")
         paint = palette(found, true, told)[0][told]
         save(draw_way(pictures, mesh, found, paint, dark=dark), OUT / f"vision-{scheme}.png")
+
+
+def main() -> None:
+    """Draw all, light and dark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=304)
+    parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--level", type=int, default=5)
+    parser.add_argument("--gable", type=int, default=4)
+    parser.add_argument("--work", type=Path, default=None)
+    parser.add_argument("--only", choices=["materials", "geometry"], default=None)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        if options.only != "geometry":
+            draw_materials(work, options.seed, options.frames)
+        if options.only != "materials":
+            draw_geometry(work, options.level, options.gable)
 
 
 if __name__ == "__main__":

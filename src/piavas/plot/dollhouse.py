@@ -70,6 +70,39 @@ def _colors(mesh: Mesh | Scene) -> tuple[Array, dict[int, tuple[str, Array]]]:
     return palette[np.searchsorted(used, mesh.face_material)], names
 
 
+def dollhouse(
+    corners: Array, color: Array, *, azimuth: float, elevation: float, width: int = WIDTH
+) -> tuple[Array, NDArray[np.intp]]:
+    """Triangles seen from outside, without those that look away from the viewer.
+
+    Args:
+        corners: `[t, 3, 3]` metres.
+        color: `[t, 3]`.
+        azimuth: degrees from +x, counter-clockwise, where the viewer stands.
+        elevation: degrees above the horizon.
+        width: pixels of the longer side.
+
+    Returns:
+        the picture `[h, w, 4]`, and the numbers of the triangles that show in it.
+    """
+    toward, axes = _view(azimuth, elevation)
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    seen = np.nonzero(normal @ toward > 0)[0]
+    flat, near = corners[seen] @ axes, corners[seen] @ toward
+    low, high = flat.min(axis=(0, 1)), flat.max(axis=(0, 1))
+    scale = SUPERSAMPLING * width / max(high - low)
+    wide, tall = (SUPERSAMPLING * np.ceil((high - low) * scale / SUPERSAMPLING)).astype(int)
+    pixels = np.stack([flat[..., 0] - low[0], high[1] - flat[..., 1]], axis=-1) * scale
+    found = draw_triangles(np.concatenate([pixels, near[..., None]], axis=-1), tall, wide)
+    light = 0.5 + 0.5 * np.abs(normal[seen] @ np.array([0.36, 0.48, 0.8]))
+    opaque = np.concatenate(
+        [np.clip(color[seen] * light[:, None], 0, 1), np.ones((len(seen), 1))], 1
+    )
+    image = np.where((found >= 0)[..., None], opaque[found], 0.0)
+    return _halved(image), seen[np.unique(found[found >= 0])]
+
+
 def mesh_picture(
     mesh: Mesh | Scene,
     *,
@@ -87,25 +120,10 @@ def mesh_picture(
         elevation: degrees above the horizon.
         dark: dark ground; None follows matplotlib's settings.
     """
-    toward, axes = _view(azimuth, elevation)
-    corners = mesh.vertices[mesh.faces]
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    seen = np.nonzero(normal @ toward > 0)[0]
-    flat, near = corners[seen] @ axes, corners[seen] @ toward
-    low, high = flat.min(axis=(0, 1)), flat.max(axis=(0, 1))
-    scale = SUPERSAMPLING * WIDTH / max(high - low)
-    width, height = (SUPERSAMPLING * np.ceil((high - low) * scale / SUPERSAMPLING)).astype(int)
-    pixels = np.stack([flat[..., 0] - low[0], high[1] - flat[..., 1]], axis=-1) * scale
-    found = draw_triangles(np.concatenate([pixels, near[..., None]], axis=-1), height, width)
-    light = 0.5 + 0.5 * np.abs(normal[seen] @ np.array([0.36, 0.48, 0.8]))
     base, names = _colors(mesh)
-    colors = np.concatenate(
-        [np.clip(base[seen] * light[:, None], 0, 1), np.ones((len(seen), 1))], 1
-    )
-    image = np.where((found >= 0)[..., None], colors[found], 0.0)
-    used = seen[np.unique(found[found >= 0])]
-    return _framed(_halved(image), mesh, used, names, dark)
+    corners = mesh.vertices[mesh.faces]
+    image, used = dollhouse(corners, base, azimuth=azimuth, elevation=elevation)
+    return _framed(image, mesh, used, names, dark)
 
 
 def _halved(image: Array) -> Array:
