@@ -89,3 +89,13 @@ def test_a_wall_is_found_behind_the_curtain_that_was_matched(box, monkeypatch):
     assert off() < 0.01
     monkeypatch.setattr("piavas.geometry.depth.fill.find_joints", lambda *_: [])
     assert off() > 0.5 * HANG
+
+
+def test_a_wall_beyond_all_that_was_matched_ends_a_wall_across_it(box):
+    """Nothing was matched in the two metres before the wall at x = 5, nor of that."""
+    plates = []
+    for plate in box[0]:
+        at = plate.pose[0, 3] + plate.depth * plate.rays()[..., 0]
+        plates.append(replace(plate, depth=np.where(at > 3, 0, plate.depth).astype(np.float32)))
+    far = [j for j in joints_of(plates) if j.axis == 0 and j.offset > 3.4]
+    assert far and max(abs(j.offset - SIZE[0]) for j in far) < 0.02

@@ -6,6 +6,7 @@ level planes are swept across the room (Collins 1996): where the images that loo
 along the line, one is. Its offset and height are then those that bring it onto the edges in all
 images, by robust least squares (Taylor & Kriegman 1995, structure from lines). A line that lies at
 another height than the plane is an accident of few images, or moves away from it, and is dropped.
+A line that few images see is believed where the lines of other walls end in it.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from piavas.geometry.depth.patchmatch import bilinear
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 ACROSS, ALONG = 0.01, 0.05  # metres between the lines tried, and between places on a line
-BESIDE = 0.3  # metres beyond what was matched where lines are tried
+BESIDE, BEYOND = 0.3, 2.0  # metres beyond what was matched where lines are tried, and end
 SOFT = 2.0  # grey levels a pixel that make half an edge
 OCCLUDED = 0.94  # of the depth of a place, under which a match stands before it
 SWAY = 50.0  # pixels that a line moves when it moves by a metre, from which an image counts fully
 LOOKS = 2.0  # images that must look at a place
-EDGE = 0.3  # mean strength from which there is an edge
+EDGE, FAINT = 0.3, 0.14  # mean strength from which there is an edge, and one at joints' ends
 RUN = 4  # places in a row that must have one
 LEAST = 0.1  # metres of full strength
 PEAKS, APART = 10, 0.05  # lines of one height, and metres between them
@@ -40,6 +41,9 @@ NOISE = 0.7  # pixels of noise of edges
 RISE, SURE = 0.015, 0.003  # metres of doubt about a plane's height: matched, and of its joints
 ROUNDS = 6  # of least squares
 FEWEST, ONTO = 40, 0.5  # edges found, and the share that must lie within a pixel
+FEWER = 25  # edges of only those images that mostly agree
+FEW, FAR_ONTO = 0.1, 0.35  # likewise where the joints of two walls end, and that of one
+MEET, ALONE = 0.09, 0.15  # metres from a line to the ends of two joints, of one
 TOO_HIGH = 0.02  # metres that the height may move
 DOUBT = 0.02  # metres, largest standard error of the offset
 DRAWN = 1.5  # pixels within which an image has the edge
@@ -151,21 +155,66 @@ def find_joints(
     axes = room_axes(yaw)
     images = [_Image.of(picture, axes) for picture in pictures]
     turned = points @ axes
-    low = np.quantile(turned, 0.002, axis=0) - BESIDE
-    high = np.quantile(turned, 0.998, axis=0) + BESIDE
+    low, high = (np.quantile(turned, share, axis=0) for share in (0.002, 0.998))
     found = []
     for height in levels:
         rough = []
         for axis in (0, 1):
-            across = np.arange(low[axis], high[axis], ACROSS)
-            along = np.arange(low[1 - axis], high[1 - axis], ALONG)
+            across = np.arange(low[axis] - BESIDE, high[axis] + BESIDE, ACROSS)
+            along = np.arange(low[1 - axis] - BEYOND, high[1 - axis] + BEYOND, ALONG)
             for offset, places in _peaks(images, axis, height, across, along):
                 rough.append(_fit(images, axis, offset, height, places, RISE))
         good = [joint for joint in rough if joint is not None]
         if good:
             level = mean_height(good)
             again = [_fit(images, j.axis, j.offset, level, j.along, SURE) for j in good]
-            found += [joint for joint in again if joint is not None]
+            sure = [_sharpened(images, joint) for joint in again if joint is not None]
+            found += sure + _faint(images, sure, level, low, high)
+    return found
+
+
+def _sharpened(images: list[_Image], joint: Joint) -> Joint:
+    """`joint` on the edges of only those images that mostly agree with it."""
+    better = _fit(images, joint.axis, joint.offset, joint.height, joint.along, SURE, FEW)
+    return joint if better is None or abs(better.offset - joint.offset) > APART else better
+
+
+def _faint(
+    images: list[_Image], sure: list[Joint], height: float, low: F64, high: F64
+) -> list[Joint]:
+    """Lines that few images see, in which joints across them end.
+
+    Where two walls end at one line there is a third wall, and where one does beyond all that was
+    matched. Neither the line nor the ends would do alone: furniture has lines and hides ends.
+
+    Args:
+        images: all.
+        sure: joints of this height.
+        height: metres.
+        low: `[3]` least coordinates of what was matched.
+        high: greatest ones.
+    """
+    found = []
+    for axis in (0, 1):
+        ends = np.array([(j.along.min(), j.along.max()) for j in sure if j.axis != axis])
+        if not len(ends):
+            continue
+        known = [j.offset for j in sure if j.axis == axis]
+        along = np.arange(low[1 - axis] - BEYOND, high[1 - axis] + BEYOND, ALONG)
+        for end in ends.ravel():
+            across = np.arange(end - ALONE, end + ALONE, ACROSS)
+            for offset, places in _peaks(images, axis, height, across, along, FAINT):
+                near = np.abs(ends - offset).min(axis=1)
+                outside = not low[axis] < offset < high[axis]
+                if any(abs(offset - other) < ALONE for other in known) or not (
+                    (near < MEET).sum() > 1 or (outside and near.min() < ALONE)
+                ):
+                    continue
+                share = FAR_ONTO if outside else FEW
+                joint = _fit(images, axis, offset, height, places, SURE, share)
+                if joint is not None:
+                    found.append(joint)
+                    known.append(joint.offset)
     return found
 
 
@@ -191,19 +240,25 @@ def _close(edges: F64, reach: float) -> F64:
 
 
 def _peaks(
-    images: list[_Image], axis: int, height: float, across: F64, along: F64
+    images: list[_Image],
+    axis: int,
+    height: float,
+    across: F64,
+    along: F64,
+    edge: float = EDGE,
 ) -> list[tuple[float, F64]]:
     """Offsets with edges, strongest first, and the places along them that have some."""
     total, count = np.zeros((2, len(across), len(along)))
     for image in images:
         image.sum_edges(axis, height, across, along, total, count)
-    strength = np.where(count > LOOKS, total / np.maximum(count, LOOKS), 0)
-    score = gaussian_filter1d(np.clip(strength - 0.8 * EDGE, 0, 1).sum(axis=1) * ALONG, 1.0)
+    looks = LOOKS * (edge / EDGE) ** 2
+    strength = np.where(count > looks, total / np.maximum(count, looks), 0)
+    score = gaussian_filter1d(np.clip(strength - 0.8 * edge, 0, 1).sum(axis=1) * ALONG, 1.0)
     wide = 2 * round(APART / ACROSS) - 1
-    tops = np.flatnonzero((score == maximum_filter1d(score, wide)) & (score > LEAST))
+    tops = np.flatnonzero((score == maximum_filter1d(score, wide)) & (score > LEAST * edge / EDGE))
     found = []
     for top in tops[np.argsort(-score[tops])][:PEAKS]:
-        on = strength[max(top - 1, 0) : top + 2].max(axis=0) > EDGE
+        on = strength[max(top - 1, 0) : top + 2].max(axis=0) > edge
         # Opening by runs of places.
         core = uniform_filter1d(on.astype(float), RUN, mode="constant") > 1 - 1e-9
         on &= maximum_filter1d(core, 2 * RUN - 1, mode="constant") > 0
@@ -213,14 +268,28 @@ def _peaks(
 
 
 def _fit(
-    images: list[_Image], axis: int, offset: float, height: float, along: F64, rise: float
+    images: list[_Image],
+    axis: int,
+    offset: float,
+    height: float,
+    along: F64,
+    rise: float,
+    agreed: float | None = None,
 ) -> Joint | None:
-    """The joint near a line, on the edges of all images; None where they do not agree on one."""
+    """The joint near a line, on the edges of all images; None where they do not agree on one.
+
+    Images of which less than half the edges lie on the line see something else before it: where
+    `agreed` is given they are left out, and the others' edges on it must be that share of all.
+    """
     start = height
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         every = [image.edges(axis, offset, height, along) for image in images]
-        edges = np.concatenate([found[np.isfinite(found[:, 0])] for found in every])
-        if len(edges) < FEWEST:
+        every = [found[np.isfinite(found[:, 0])] for found in every]
+        count = sum(len(found) for found in every)
+        if agreed is not None and turn >= 2:
+            every = [e for e in every if len(e) and (np.abs(e[:, 0]) < 1).mean() >= ONTO]
+        edges = np.concatenate([np.zeros((0, 6)), *every])
+        if len(edges) < (FEWEST if agreed is None else FEWER):
             return None
         gap, slope, move = edges[:, 0], edges[:, 1:3], np.zeros(2)
         for _ in range(5):
@@ -234,8 +303,9 @@ def _fit(
         offset += float(np.clip(move[0], -0.03, 0.03))
         height += float(np.clip(move[1], -0.03, 0.03))
     doubt = NOISE * float(np.sqrt(np.linalg.inv(normal)[0, 0]))
-    onto = float((np.abs(gap - slope @ move) < 1).mean())
-    if onto < ONTO or doubt > DOUBT or abs(height - start) > TOO_HIGH:
+    share = float((np.abs(gap - slope @ move) < 1).sum() / count)
+    least = ONTO if agreed is None else agreed
+    if share < least or doubt > DOUBT or abs(height - start) > TOO_HIGH:
         return None
     return Joint(axis, offset, height, along, doubt)
 
