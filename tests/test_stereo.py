@@ -13,7 +13,7 @@ from piavas.capture.types import Frame, Intrinsics
 from piavas.errors import CaptureError, GeometryError
 from piavas.geometry import reconstruct
 from piavas.geometry.compare import agreement, point_to_mesh, sample_surface
-from piavas.geometry.depth.fill import Plate, _kept, fill_flat
+from piavas.geometry.depth.fill import Plate, _fill, _kept, _Planes, fill_flat
 from piavas.geometry.depth.neighbours import neighbours
 from piavas.geometry.depth.stereo import Stereo
 from piavas.rays import RayCaster
@@ -227,3 +227,16 @@ def test_what_others_look_through_is_emptied(plain):
 def test_nothing_known_fills_nothing(plain):
     bare = [replace(plate, depth=np.zeros_like(plate.depth)) for plate in plain[0][:3]]
     assert not any(depth.any() for depth in fill_flat(bare, 0.0))
+
+
+def test_patches_that_lie_on_no_plane_of_the_room_take_one_of_their_own(plain):
+    far = _Planes(np.eye(3), np.full(3, 50.0))  # the room's axes, none of its planes
+    nowhere = np.zeros((0, 3))
+    error, filled = [], []
+    for plate, truth in zip(*plain, strict=True):
+        depth = _fill(plate, plate.depth, far, nowhere)
+        new = (plate.depth == 0) & (depth > 0)
+        error.append(np.abs(depth - truth)[new] / truth[new])
+        filled.append((depth > 0)[plate.depth == 0])
+    assert np.concatenate(filled).mean() > 0.5
+    assert np.median(np.concatenate(error)) < 0.01

@@ -32,6 +32,8 @@ LEAST_TRIANGLES = 100
 MEETS = ("sensor",)
 """Sources of depth of which a pixel without any says that nothing was met there; a hole in a scan
 says only that nobody scanned it."""
+FINE = ("sensor", "stereo")
+"""Sources that tell curtains from the walls behind them."""
 
 
 class _Clock(dict[str, float]):
@@ -46,7 +48,7 @@ class _Clock(dict[str, float]):
 
 def usual(depth: str) -> tuple[float, int]:
     """Voxel in metres and triangles for depth of the source `depth`: as fine as it can tell."""
-    return (0.03, 80_000) if depth == Sensor.name else (0.05, 20_000)
+    return (0.03, 80_000) if depth in FINE else (0.05, 20_000)
 
 
 def reconstruct(
@@ -64,8 +66,8 @@ def reconstruct(
     Args:
         capture: with depth for every frame, or images that overlap for `depth="stereo"`.
         depth: "sensor", "stereo", or any `DepthSource`.
-        voxel: metres of the grid; None for 3 cm with depth of a sensor, else 5 cm.
-        triangles: most that the mesh may have; None for 80,000 with depth of a sensor, else 20,000.
+        voxel: metres of the grid; None for 3 cm with depth of a sensor or of stereo, else 5 cm.
+        triangles: most that the mesh may have; None for 80,000 on 3 cm, else 20,000.
         max_frames: thin the frames to so many.
         openings: whether invented faces stand for nothing, see `piavas.geometry.openness`:
             "auto", "never", or "unseen" for all of them.
@@ -110,7 +112,7 @@ def reconstruct(
     with clock("shell"):
         shell = build_shell(fused, box, box.to_grid(cameras))
     with clock("air"):
-        air = carve(fused, shell, box, box.to_grid(cameras), sheets=sensor)
+        air = carve(fused, shell, box, box.to_grid(cameras), sheets=source.name in FINE)
     with clock("surface"):
         vertices, faces = extract(air.field, box)
         vertices = fair(vertices, faces, air.guessed[tuple(box.index(vertices).T)])

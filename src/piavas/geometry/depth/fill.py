@@ -2,8 +2,8 @@
 
 Matching finds the edges of plain walls and ceilings alone. In a room most of them lie on few planes
 (Furukawa et al. 2009, Manhattan-world stereo): level ones, and two families of upright ones. Each
-patch of an image takes the plane, or the corner of planes, on which most of its edges lie, and
-keeps it where other images agree.
+patch of an image takes the plane, or the corner of planes, on which most of its edges lie, where
+there is none a plane of its own along the room's axes, and keeps it where other images agree.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ NEAR, SLOPE = 0.015, 0.01  # metres, and share of the depth, that an edge may li
 BEHIND = 0.7  # what an edge farther than the plane counts against it, where one on it counts 1
 BEFORE = 0.5  # likewise a point that floats before it
 BELIEVED = 0.3  # least score
+OWN, OWN_BELIEVED = 0.3, 0.4  # share of a patch's edges on a plane of its own, and least score
 TIED = 0.7  # of the best score from which a nearer plane is taken: rooms are hollow
 GAIN = 0.12  # that a second or third plane must add to the score
 CORNER = 3  # planes of a patch
@@ -90,8 +91,12 @@ class _Planes:
 
     def depth(self, plate: Plate) -> F32:
         """z-depth `[h, w, p]` of each plane at each pixel; inf where it is not ahead."""
-        height = self.offset - self.normal @ plate.pose[:3, 3]
-        slope = plate.rays() @ self.normal.T
+        return self.along(plate.pose[:3, 3], plate.rays())
+
+    def along(self, eye: F64, rays: F64) -> F32:
+        """Likewise `[..., p]` along `rays` `[..., 3]` from `eye`."""
+        height = self.offset - self.normal @ eye
+        slope = rays @ self.normal.T
         with np.errstate(divide="ignore", invalid="ignore"):
             z = height / slope
         return np.where((z > NEAREST) & (z < 1.5 * FARTHEST), z, np.inf).astype(np.float32)
@@ -218,7 +223,7 @@ def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64) -> F32:
     owner = patch[v, u]
     order = np.argsort(owner, kind="stable")
     starts = np.searchsorted(owner[order], np.arange(patch.max() + 2))
-    out = plate.depth.copy()
+    out, rays, eye = plate.depth.copy(), plate.rays(), plate.pose[:3, 3]
     for number, box in enumerate(find_objects(patch), 1):
         grown = tuple(slice(max(side.start - 3, 0), side.stop + 3) for side in box)
         mask, known = patch[grown] == number, sure[grown]
@@ -232,6 +237,13 @@ def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64) -> F32:
         found = _choose(
             here[mask], here[edge], known[edge], planar[v[floating], u[floating]], z[floating]
         )
+        if found is None:  # furniture lies on planes of its own, too small to be seen in the room
+            ways = rays[grown]
+            own = _own_planes(eye, ways[edge], known[edge], planes.normal)
+            found = _choose(
+                own.along(eye, ways[mask]), own.along(eye, ways[edge]), known[edge],
+                own.along(eye, rays[v[floating], u[floating]]), z[floating], OWN_BELIEVED,
+            )  # fmt: skip
         if found is not None:
             target = out[grown]
             target[mask] = np.where(target[mask] > 0, target[mask], found)
@@ -250,7 +262,33 @@ def _seen(plate: Plate, cloud: F64) -> tuple[NDArray[np.int64], NDArray[np.int64
     return u[inside], v[inside], z[inside]
 
 
-def _choose(patch: F32, edge: F32, known: F32, behind: F32, floating: F64) -> F32 | None:
+def _own_planes(eye: F64, rays: F64, known: F32, normals: F64) -> _Planes:
+    """Planes along the room's axes on which many of one patch's own edges lie.
+
+    Args:
+        eye: `[3]` position of the camera.
+        rays: `[m, 3]` of the edges, of z-depth 1.
+        known: `[m]` their depths.
+        normals: `[p, 3]` of the room's planes.
+    """
+    points, near = eye + known[:, None] * rays, NEAR + SLOPE * known
+    found: list[tuple[F64, float]] = []
+    for normal in np.unique(normals, axis=0):
+        at = np.sort(points @ normal)
+        reach = float(np.median(near))
+        count = np.searchsorted(at, at + 2 * reach) - np.arange(len(at))
+        top = int(count.argmax())
+        if count[top] > OWN * len(at):
+            found.append((normal, float(np.median(at[top : top + count[top]]))))
+    return _Planes(
+        np.array([normal for normal, _ in found]).reshape(-1, 3),
+        np.array([offset for _, offset in found]),
+    )
+
+
+def _choose(
+    patch: F32, edge: F32, known: F32, behind: F32, floating: F64, believed: float = BELIEVED
+) -> F32 | None:
     """Depth of a patch's pixels by the planes that its edges lie on; None where none does.
 
     Args:
@@ -259,6 +297,7 @@ def _choose(patch: F32, edge: F32, known: F32, behind: F32, floating: F64) -> F3
         known: `[m]` what was found there.
         behind: `[k, p]` depths of the planes at points of other views before the patch.
         floating: `[k]` depths of those points.
+        believed: least score of the best plane.
     """
     near = (NEAR + SLOPE * known)[:, None]
     close = (NEAR + SLOPE * floating)[:, None]
@@ -272,7 +311,7 @@ def _choose(patch: F32, edge: F32, known: F32, behind: F32, floating: F64) -> F3
         ))  # fmt: skip
 
     alone = score(edge, behind)
-    if not len(alone) or alone.max() < BELIEVED:
+    if not len(alone) or alone.max() < believed:
         return None
     tied = np.flatnonzero(alone > TIED * alone.max())
     first = int(tied[np.argmin(np.median(patch[:, tied], axis=0))])
