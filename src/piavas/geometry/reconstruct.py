@@ -16,7 +16,6 @@ from piavas.capture import Capture
 from piavas.errors import GeometryError
 from piavas.geometry.air import carve
 from piavas.geometry.depth import DepthSource, make_depth_source
-from piavas.geometry.depth.source import Sensor
 from piavas.geometry.flats import flatten
 from piavas.geometry.frame import bounding_box, manhattan_yaw
 from piavas.geometry.fusion import fuse
