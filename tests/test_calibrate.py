@@ -18,7 +18,7 @@ from piavas.calibrate.bounces import BIN, DIRECT, contributions, hollow
 from piavas.calibrate.observe import noise_level, observe_performance, observe_response, windows
 from piavas.calibrate.problem import Problem
 from piavas.cli import main
-from piavas.errors import AudioError, CalibrationError, SimulationError
+from piavas.errors import AudioError, CalibrationError, CaptureError, SimulationError
 from piavas.materials import load_scene, save_scene
 from piavas.measured import load_dechorate
 from piavas.scene import OCTAVE_BANDS, Material, Pose, Scene, Source
@@ -337,6 +337,9 @@ def test_a_walk_is_read_as_pieces_at_rest(tmp_path):
         index.write_text(told)
         with pytest.raises(CalibrationError, match=r"no metres.*rescale"):
             read_recordings(tmp_path)
+    index.write_text('{"frames": ["0.jpg"]}')
+    with pytest.raises(CaptureError, match="frames"):
+        read_recordings(tmp_path)
     index.write_text('{"metric": true, "frames": [{"file_path": "0.jpg"}]}')
     assert len(read_recordings(tmp_path)[0]) == 6
 

@@ -65,7 +65,8 @@ def _demand_metres(index: Path) -> None:
     """Refuse poses and sources whose unit is not the metre, in which the room is."""
     if not index.is_file():
         return
-    if not in_metres(fields.record(read_json(index, error=CalibrationError), index, "top"), index):
+    top = fields.record(read_json(index, error=CalibrationError), index, "top level")
+    if not in_metres(top, index):
         raise CalibrationError(
             "its lengths are no metres, and the room's are",
             file=index,

@@ -245,9 +245,10 @@ def in_metres(top: fields.Record, file: Path) -> bool:
     """Whether the index `top` of `file` says so or, where it says nothing, all frames have depth.
 
     Raises:
-        CaptureError: what it says is neither true nor false.
+        CaptureError: what it says is neither true nor false, or its frames are none.
     """
-    deep = all(entry.get("depth_file_path") for entry in top.get("frames", []))
+    entries = fields.items(top["frames"], file, "frames") if "frames" in top else []
+    deep = all(fields.record(e, file, "frames").get("depth_file_path") for e in entries)
     metric = top.get("metric", deep)
     if not isinstance(metric, bool):
         raise CaptureError("is no truth value", file=file, field="metric", mend="true or false")

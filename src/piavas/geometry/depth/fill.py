@@ -89,12 +89,8 @@ class _Planes:
     normal: F64
     offset: F64
 
-    def depth(self, plate: Plate) -> F32:
-        """z-depth `[h, w, p]` of each plane at each pixel; inf where it is not ahead."""
-        return self.along(plate.pose[:3, 3], plate.rays())
-
     def along(self, eye: F64, rays: F64) -> F32:
-        """Likewise `[..., p]` along `rays` `[..., 3]` from `eye`."""
+        """z-depth `[..., p]` of each plane on `rays` `[..., 3]` from `eye`, inf where not ahead."""
         height = self.offset - self.normal @ eye
         slope = rays @ self.normal.T
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -218,12 +214,14 @@ def _patches(colour: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64) -> F32:
     """Depth with a plane in every patch that has one; `sure` `[h, w]` is the depth of edges."""
-    patch, planar = _patches(plate.colour), planes.depth(plate)
+    rays, eye = plate.rays(), plate.pose[:3, 3]
+    patch, planar = _patches(plate.colour), planes.along(eye, rays)
+    axes = np.unique(planes.normal, axis=0)
     u, v, z = _seen(plate, cloud)
     owner = patch[v, u]
     order = np.argsort(owner, kind="stable")
     starts = np.searchsorted(owner[order], np.arange(patch.max() + 2))
-    out, rays, eye = plate.depth.copy(), plate.rays(), plate.pose[:3, 3]
+    out = plate.depth.copy()
     for number, box in enumerate(find_objects(patch), 1):
         grown = tuple(slice(max(side.start - 3, 0), side.stop + 3) for side in box)
         mask, known = patch[grown] == number, sure[grown]
@@ -239,7 +237,7 @@ def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64) -> F32:
         )
         if found is None:  # furniture lies on planes of its own, too small to be seen in the room
             ways = rays[grown]
-            own = _own_planes(eye, ways[edge], known[edge], planes.normal)
+            own = _own_planes(eye, ways[edge], known[edge], axes)
             found = _choose(
                 own.along(eye, ways[mask]), own.along(eye, ways[edge]), known[edge],
                 own.along(eye, rays[v[floating], u[floating]]), z[floating], OWN_BELIEVED,
@@ -262,18 +260,18 @@ def _seen(plate: Plate, cloud: F64) -> tuple[NDArray[np.int64], NDArray[np.int64
     return u[inside], v[inside], z[inside]
 
 
-def _own_planes(eye: F64, rays: F64, known: F32, normals: F64) -> _Planes:
+def _own_planes(eye: F64, rays: F64, known: F32, axes: F64) -> _Planes:
     """Planes along the room's axes on which many of one patch's own edges lie.
 
     Args:
         eye: `[3]` position of the camera.
         rays: `[m, 3]` of the edges, of z-depth 1.
         known: `[m]` their depths.
-        normals: `[p, 3]` of the room's planes.
+        axes: `[a, 3]` normals of the room's planes.
     """
     points, near = eye + known[:, None] * rays, NEAR + SLOPE * known
     found: list[tuple[F64, float]] = []
-    for normal in np.unique(normals, axis=0):
+    for normal in axes:
         at = np.sort(points @ normal)
         reach = float(np.median(near))
         count = np.searchsorted(at, at + 2 * reach) - np.arange(len(at))
