@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from piavas.geometry.cells import find_edges, label_cells
+from piavas.geometry.bounds import find_edges
+from piavas.geometry.cells import label_cells
 from piavas.geometry.fusion import Box
 from piavas.geometry.planes import Crossings, Plane
 from piavas.geometry.prisms import Plan
+from piavas.geometry.shell import _behind
 
 VOXEL, HEIGHT = 0.05, 2.5
 FRONT = ((0.0, 1), (4.0, -1))  # walls across x, and the side on which their air lies
@@ -33,6 +35,14 @@ def test_a_room_ends_at_the_wall_that_faces_it(back, turned):
     if turned:  # mirrored in x, each wall faces the other way
         at[:, 0], facing = 4 - at[:, 0], -facing
         walls = [(4 - x, -way) for x, way in walls]
+    plan, inside = labelled(box, at, facing, walls)
+    middle = (plan.x[:-1] + plan.x[1:]) / 2
+    np.testing.assert_array_equal(inside[:, 1], (middle > 0) & (middle < 4))
+    assert not inside[:, [0, 2]].any()
+
+
+def labelled(box, at, facing, walls):
+    """The plan of walls across x, and which of its cells are the room that was looked into."""
     none = Crossings(np.zeros((0, 3)), np.zeros(0, np.int8), np.zeros(0))
     across = [Crossings(at, facing.astype(np.int8), np.full(len(at), VOXEL**2)), none, none]
     planes = [[Plane(0, x, way, 5.0) for x, way in walls], []]
@@ -44,6 +54,28 @@ def test_a_room_ends_at_the_wall_that_faces_it(back, turned):
     under = np.full(box.shape[:2], HEIGHT)
     edges = find_edges(plan, planes, across, box, 0.0, under)
     inside = label_cells(plan, edges, free, box, np.array([[2.0, 1.5, 1.5]]), 0.0, HEIGHT, under)
+    return plan, inside
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_room_goes_on_behind_a_curtain_and_not_into_a_window(turned):
+    """Over a curtain that hides nearly all of it the wall shows; a pane ends under the wall."""
+    box = Box(np.array([-0.5, -0.5, -0.3]), (110, 84, 66), VOXEL, 0.0)
+    curtain, pane = 3.88, 4.16
+    parts = [wall(0.0, 1), wall(4.0, -1), wall(curtain, -1, 2.3), wall(pane, -1, 2.2)]
+    strip = parts[1][0][:, 2] > 2.3
+    parts[1] = parts[1][0][strip], parts[1][1][strip]
+    at, facing = (np.concatenate(part) for part in zip(*parts, strict=True))
+    walls = [*FRONT, (curtain, -1), (pane, -1)]
+    if turned:
+        at[:, 0], facing = 4 - at[:, 0], -facing
+        walls = [(4 - x, -way) for x, way in walls]
+    plan, inside = labelled(box, at, facing, walls)
     middle = (plan.x[:-1] + plan.x[1:]) / 2
     np.testing.assert_array_equal(inside[:, 1], (middle > 0) & (middle < 4))
-    assert not inside[:, [0, 2]].any()
+
+
+def test_little_that_is_seen_counts_only_close_behind_a_wall():
+    walls = [Plane(0, 3.9, -1, 5.0), Plane(0, 0.0, 1, 5.0)]
+    faint = [Plane(0, at, way, 0.3) for at, way in ((4.0, -1), (4.7, -1), (3.8, -1), (4.0, 1))]
+    assert _behind(walls, [*faint, walls[0]]) == faint[:1]

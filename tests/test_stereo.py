@@ -13,9 +13,11 @@ from piavas.capture.types import Frame, Intrinsics
 from piavas.errors import CaptureError, GeometryError
 from piavas.geometry import reconstruct
 from piavas.geometry.compare import agreement, point_to_mesh, sample_surface
-from piavas.geometry.depth.fill import Plate, _fill, _kept, _Planes, fill_flat
+from piavas.geometry.depth.fill import _fill, _kept, _Planes, fill_flat
 from piavas.geometry.depth.neighbours import neighbours
+from piavas.geometry.depth.plate import Plate
 from piavas.geometry.depth.stereo import Stereo
+from piavas.geometry.depth.texture import own_contrast
 from piavas.rays import RayCaster
 from piavas.scene import Mesh, Pose, Scene
 from rooms import two_rooms, walk
@@ -222,6 +224,60 @@ def test_what_others_look_through_is_emptied(plain):
     assert not kept[plates[0].depth[30:90, 40:120] == 0].any()
     fine = _kept(plates, truths, 0)
     assert (fine > 0).mean() > 0.7
+
+
+def test_what_lies_behind_what_others_see_is_emptied(plain):
+    """A wall taken for too deep in two images, where a third sees it in its place."""
+    plates, truths = plain
+    wrong = truths[5].copy()
+    middle = slice(30, 90), slice(40, 120)
+    wrong[middle] *= 1.1
+    alike, believed = [*plates, plates[5]], [*truths, wrong]
+    believed[5] = wrong
+    kept, fine = _kept(alike, believed, 5), _kept([*plates, plates[5]], [*truths, truths[5]], 5)
+    empty = plates[5].depth[middle] == 0
+    assert (fine[middle][empty] > 0).mean() > 0.95
+    assert (kept[middle][empty] > 0).mean() < 0.3
+
+
+def test_what_has_a_texture_of_its_own_stays_and_outlines_take_planes(plain):
+    plate, truth = plain[0][0], plain[1][0]
+    textured = np.arange(plate.depth.size).reshape(plate.depth.shape) % 7 == 0
+    depth = np.where(plate.depth > 0, 1.0 * plate.depth, np.where(textured, 1.5 * truth, 0))
+    marked = replace(
+        plate,
+        depth=depth.astype(np.float32),
+        contrast=np.where(textured & (plate.depth == 0), 9, 1).astype(np.float32),
+    )
+    planes = _Planes(np.eye(3), np.full(3, 50.0))
+    found = _fill(marked, plate.depth, planes, np.zeros((0, 3)))
+    stays = marked.stays > 0
+    assert stays.any() and not stays[plate.depth > 0].any()
+    np.testing.assert_array_equal(found[stays], marked.depth[stays])
+    outline = (plate.depth > 0) & (found > 0)
+    assert outline.any()
+    assert np.median(found[outline] / truth[outline]) == pytest.approx(1, abs=0.01)
+
+
+def test_the_contrast_of_a_place_is_its_own():
+    grey = np.full((40, 60), 100, np.float32)
+    grey[:, 30:] = 20 + 6 * np.random.default_rng(0).standard_normal((40, 30))
+    found = own_contrast(grey)
+    assert found[:, :30].max() < 0.1  # up to the very outline
+    assert 4 < np.median(found[:, 30:]) < 6
+
+
+def test_images_that_heed_each_other_know_more(drawn):
+    capture, truth = drawn
+    shares = []
+    for passes in (0, 2):
+        stereo = Stereo(width=WIDTH, rounds=1, passes=passes, fill=False)
+        right = [
+            (np.abs(found.depth / truth[found.frame.image_path.name] - 1) < 0.01).mean()
+            for found in stereo.depths(capture)
+        ]
+        shares.append(np.mean(right))
+    assert shares[1] > 1.05 * shares[0]
 
 
 def test_nothing_known_fills_nothing(plain):

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from piavas.errors import GeometryError
+from piavas.geometry.bounds import DEEPEST, find_edges
 from piavas.geometry.ceilings import LOWEST_TOP, find_ceilings, find_rooms
-from piavas.geometry.cells import find_edges, label_cells
+from piavas.geometry.cells import label_cells
 from piavas.geometry.fusion import Box, Fused
 from piavas.geometry.planes import APART, Crossings, Plane, crossings, find_planes
 from piavas.geometry.prisms import Caps, Plan, prisms_distance
@@ -94,6 +95,7 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     if not seen_ceiling:
         top = max(top, floor + USUAL_HEIGHT)
     faint = [find_planes(across[k], k, FAINT_AREA) for k in (0, 1)]
+    walls = [strong + _behind(strong, weak) for strong, weak in zip(walls, faint, strict=True)]
     plan = _plan(walls, faint, free, box)
     under = _local_top(across[2], levels, slopes, box, floor, top)
     edges = find_edges(plan, walls, across, box, floor, under)
@@ -126,6 +128,18 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
         seen_floor,
         seen_ceiling or len(used) > 0,
     )
+
+
+def _behind(walls: list[Plane], faint: list[Plane]) -> list[Plane]:
+    """Planes of `faint` that lie behind one of `walls`: of a wall behind curtains little shows."""
+
+    def hidden(plane: Plane, by: Plane) -> bool:
+        depth = plane.facing * (by.offset - plane.offset)
+        return by.facing == plane.facing and APART < depth < DEEPEST
+
+    known = {(plane.facing, plane.offset) for plane in walls}
+    new = [plane for plane in faint if (plane.facing, plane.offset) not in known]
+    return [plane for plane in new if any(hidden(plane, wall) for wall in walls)]
 
 
 def _floor(

@@ -25,6 +25,7 @@ from piavas.geometry.depth.joints import (
     mean_height,
     room_axes,
 )
+from piavas.geometry.depth.plate import Plate
 from piavas.progress import track
 
 F32 = NDArray[np.float32]
@@ -37,11 +38,14 @@ MOST = 48  # planes
 PATTERN = 10  # joints across an axis from which a floor is taken to be tiled
 SCALE, SMOOTH, SMALLEST = 60, 0.8, 60  # of the segmentation: contrast, pixels, pixels
 RING = 5  # pixels across by which a patch is grown to take in its edges
+RIM = 9  # pixels across a patch's edge within which what was matched tells of it
+RICH = 3.5  # grey levels of contrast from which it does elsewhere
 FEWEST = 25  # pixels of known depth in a patch and about it
 UNKNOWN = 30  # pixels of a patch without depth below which it is left alone
 NEAR, SLOPE = 0.015, 0.01  # metres, and share of the depth, that an edge may lie off its plane
 BEHIND = 0.7  # what an edge farther than the plane counts against it, where one on it counts 1
 BEFORE = 0.5  # likewise a point that floats before it
+OUTLINE = 0.5  # what a nearer edge weighs in the count: it may be of what stands before the plane
 BELIEVED = 0.3  # least score
 OWN, OWN_BELIEVED = 0.3, 0.4  # share of a patch's edges on a plane of its own, and least score
 TIED = 0.7  # of the best score from which a nearer plane is taken: rooms are hollow
@@ -51,35 +55,6 @@ NEAREST, FARTHEST = 0.15, 8.0  # metres
 GRAIN, GRAINS = 0.03, 4  # metres of a cell of the cloud of points, and points that it must hold
 OTHERS = 64  # images that a filled pixel is held against
 AGREE, STEP = 0.02, 0.02  # share of the depth, and metres, within which two images agree
-
-
-@dataclass(frozen=True)
-class Plate:
-    """An image with what matching found in it.
-
-    Args:
-        colour: `[h, w, 3]` bytes.
-        depth: `[h, w]` z-depth in metres, 0 where nothing is known.
-        lens: `[4]` fx, fy, cx, cy in pixels.
-        pose: `[4, 4]` camera-to-world, OpenGL axes.
-    """
-
-    colour: NDArray[np.uint8]
-    depth: F32
-    lens: F64
-    pose: F64
-
-    def rays(self) -> F64:
-        """Directions `[h, w, 3]` of z-depth 1 in the world."""
-        v, u = np.indices(self.depth.shape).astype(np.float64)
-        fx, fy, cx, cy = self.lens
-        ray = np.stack([(u - cx) / fx, -(v - cy) / fy, -np.ones_like(u)], -1)
-        return np.asarray(ray @ self.pose[:3, :3].T)
-
-    def points(self) -> F64:
-        """World points `[n, 3]` of the pixels with depth."""
-        known = self.depth > 0
-        return np.asarray(self.pose[:3, 3] + self.depth[known][:, None] * self.rays()[known])
 
 
 @dataclass(frozen=True)
@@ -110,11 +85,11 @@ def fill_flat(plates: Sequence[Plate], yaw: float) -> list[F32]:
     weight = [p.depth[p.depth > 0].astype(float) ** 2 / (p.lens[0] * p.lens[1]) for p in plates]
     every = np.concatenate(points)
     if len(every) < FEWEST:
-        return [plate.depth for plate in plates]
+        return [plate.stays for plate in plates]
     planes = _find_planes(every, np.concatenate(weight), yaw)
     joints = find_joints(plates, planes.offset[planes.normal[:, 2] > 0.5].tolist(), every, yaw)
     planes = _with_joints(planes, joints, yaw, np.array([p.pose[2, 3] for p in plates]))
-    cloud = _thin(every)
+    cloud = _thin(np.concatenate([plate.points(plate.stays) for plate in plates]))
     filled = [
         _fill(plate, draw_joints(plate, joints, yaw), planes, cloud)
         for plate in track(plates, "fill flat", len(plates))
@@ -212,20 +187,28 @@ def _patches(colour: NDArray[np.uint8]) -> NDArray[np.int32]:
     return np.asarray(found + 1, np.int32)
 
 
+def _rims(patch: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Where another patch is near."""
+    near, label = np.ones((RIM, RIM)), patch.astype(np.float32)
+    return np.asarray(cv2.dilate(label, near) != cv2.erode(label, near))
+
+
 def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64) -> F32:
     """Depth with a plane in every patch that has one; `sure` `[h, w]` is the depth of edges."""
     rays, eye = plate.rays(), plate.pose[:3, 3]
     patch, planar = _patches(plate.colour), planes.along(eye, rays)
     axes = np.unique(planes.normal, axis=0)
+    if plate.contrast is not None:  # within a plain patch hardly any match is right
+        sure = np.where(_rims(patch) | (plate.contrast >= RICH), sure, 0)
     u, v, z = _seen(plate, cloud)
     owner = patch[v, u]
     order = np.argsort(owner, kind="stable")
     starts = np.searchsorted(owner[order], np.arange(patch.max() + 2))
-    out = plate.depth.copy()
+    out = plate.stays.copy()
     for number, box in enumerate(find_objects(patch), 1):
         grown = tuple(slice(max(side.start - 3, 0), side.stop + 3) for side in box)
         mask, known = patch[grown] == number, sure[grown]
-        if (mask & (plate.depth[grown] == 0)).sum() < UNKNOWN:
+        if (mask & (out[grown] == 0)).sum() < UNKNOWN:
             continue
         edge = (cv2.dilate(mask.astype(np.uint8), np.ones((RING, RING))) > 0) & (known > 0)
         if edge.sum() < FEWEST:
@@ -301,12 +284,12 @@ def _choose(
     close = (NEAR + SLOPE * floating)[:, None]
 
     def score(edge: F32, behind: F32) -> F64:
-        on = (np.abs(edge - known[:, None]) < near).sum(axis=0)
-        farther = (known[:, None] - edge > 2 * near).sum(axis=0)
+        off = known[:, None] - edge
+        on = (np.abs(off) < near).sum(axis=0)
+        farther, nearer = (off > 2 * near).sum(axis=0), (off < -near).sum(axis=0)
         before = (behind - floating[:, None] > 2 * close).sum(axis=0)
-        return np.asarray((on - BEHIND * farther) / len(known) - BEFORE * before / (
-            len(known) + before
-        ))  # fmt: skip
+        count = len(known) - (1 - OUTLINE) * nearer
+        return np.asarray((on - BEHIND * farther) / count - BEFORE * before / (len(known) + before))
 
     alone = score(edge, behind)
     if not len(alone) or alone.max() < believed:
@@ -328,23 +311,28 @@ def _choose(
 
 
 def _kept(plates: Sequence[Plate], filled: list[F32], i: int) -> F32:
-    """Filled depth of plate `i` where others agree at least as often as they see through it."""
+    """Filled depth of plate `i` where others agree at least as often as they contradict it."""
     one, depth = plates[i], filled[i]
-    agree, through = np.zeros((2, *depth.shape), np.int32)
+    agree, against = np.zeros((2, *depth.shape), np.int32)
     step = max(1, len(plates) // OTHERS)
     for j in range(i % step, len(plates), step):
         if j != i:
             other = plates[j]
             turn = other.pose[:3, :3].T @ one.pose[:3, :3]
             place = other.pose[:3, :3].T @ (one.pose[:3, 3] - other.pose[:3, 3])
-            _compare(depth, filled[j], one.lens, other.lens, turn, place, agree, through)
-    good = (one.depth > 0) | ((agree > 0) & (agree >= through))
+            _compare(depth, filled[j], one.lens, other.lens, turn, place, agree, against)
+    good = (one.stays > 0) | ((agree > 0) & (agree >= against))
     return np.where(good, depth, 0).astype(np.float32)
 
 
 @njit(cache=True, parallel=True)
-def _compare(depth, there, lens, other, turn, place, agree, through):  # type: ignore[no-untyped-def]
-    """Count whether another image has the same surface, or looks through it; OpenGL axes."""
+def _compare(depth, there, lens, other, turn, place, agree, against):  # type: ignore[no-untyped-def]
+    """Count whether another image has the same surface or contradicts it; OpenGL axes.
+
+    It does if it looks through the point, or sees one before it that this image looks through
+    (Merrell et al. 2007).
+    """
+    height, width = there.shape
     for v in prange(depth.shape[0]):
         for u in range(depth.shape[1]):
             z = depth[v, u]
@@ -358,9 +346,24 @@ def _compare(depth, there, lens, other, turn, place, agree, through):  # type: i
             up = turn[1, 0] * x + turn[1, 1] * y - turn[1, 2] * z + place[1]
             s = int(np.round(right / ahead * other[0] + other[2]))
             t = int(np.round(-up / ahead * other[1] + other[3]))
-            if s < 0 or t < 0 or s >= there.shape[1] or t >= there.shape[0] or there[t, s] <= 0:
+            if s < 0 or t < 0 or s >= width or t >= height or there[t, s] <= 0:
                 continue
-            if abs(there[t, s] - ahead) < AGREE * ahead + STEP:
+            seen = there[t, s]
+            if abs(seen - ahead) < AGREE * ahead + STEP:
                 agree[v, u] += 1
-            elif there[t, s] > ahead:
-                through[v, u] += 1
+            elif seen > ahead:
+                against[v, u] += 1
+            else:
+                right, up, back = (
+                    right / ahead * seen - place[0], up / ahead * seen - place[1],
+                    -seen - place[2],
+                )  # fmt: skip
+                z = -(turn[0, 2] * right + turn[1, 2] * up + turn[2, 2] * back)
+                if z < 0.1:
+                    continue
+                x = turn[0, 0] * right + turn[1, 0] * up + turn[2, 0] * back
+                y = turn[0, 1] * right + turn[1, 1] * up + turn[2, 1] * back
+                s = int(np.round(x / z * lens[0] + lens[2]))
+                t = int(np.round(-y / z * lens[1] + lens[3]))
+                if 0 <= s < depth.shape[1] and 0 <= t < depth.shape[0]:
+                    against[v, u] += depth[t, s] > z + AGREE * z + STEP

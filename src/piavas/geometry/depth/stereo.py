@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import cv2
@@ -18,15 +19,24 @@ from numpy.typing import NDArray
 from piavas.capture import Capture
 from piavas.capture.types import Frame, Intrinsics
 from piavas.errors import GeometryError
-from piavas.geometry.depth.fill import Plate, fill_flat
+from piavas.geometry.depth.fill import fill_flat
 from piavas.geometry.depth.neighbours import neighbours
-from piavas.geometry.depth.patchmatch import FARTHEST, FLAT, NEAREST, RADIUS, WORST, spread
+from piavas.geometry.depth.patchmatch import (
+    FARTHEST,
+    NEAREST,
+    WORST,
+    likeness,
+    spread,
+)
+from piavas.geometry.depth.plate import Plate
 from piavas.geometry.depth.source import DepthMap
 from piavas.geometry.depth.sweep import inverse_depths, sweep
+from piavas.geometry.depth.texture import own_contrast
 from piavas.progress import track
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+AGAIN = 0.5  # size of the first changes tried to planes that were matched before
 FLIP = np.diag([1.0, -1.0, -1.0])  # between OpenGL and OpenCV axes
 
 
@@ -49,6 +59,30 @@ class _Match:
         """World to camera, OpenCV axes."""
         return np.asarray(FLIP @ self.frame.pose[:3, :3].T)
 
+    @property
+    def upright(self) -> F32:
+        """The way up in the camera."""
+        return np.ascontiguousarray(self.turn[:, 2]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Planes:
+    """A plane at every pixel: z-depth `[h, w]` in metres, normal `[h, w, 3]` to the camera."""
+
+    depth: F32
+    normal: F32
+
+
+@dataclass(frozen=True)
+class _Others:
+    """The images that one is matched with: arguments of `patchmatch.spread`."""
+
+    number: list[int]
+    greys: F32
+    turns: F64
+    places: F64
+    lenses: F64
+
 
 @dataclass(frozen=True)
 class Stereo:
@@ -57,7 +91,8 @@ class Stereo:
     Args:
         views: other images that each one is matched with.
         width: pixels to which images are thinned.
-        rounds: of propagation.
+        rounds: of propagation by looks alone.
+        passes: rounds in which images also heed each other's depth.
         agree: other views that must confirm a pixel.
         tolerance: relative depth within which a view confirms.
         worst: cost (1 - correlation) above which a match is not believed.
@@ -65,9 +100,10 @@ class Stereo:
         seed: of chance.
     """
 
-    views: int = 4
+    views: int = 12
     width: int = 320
-    rounds: int = 3
+    rounds: int = 2
+    passes: int = 2
     agree: int = 1
     tolerance: float = 0.015
     worst: float = 0.5
@@ -90,16 +126,18 @@ class Stereo:
                 mend="take images that overlap, a step apart",
             )
         images = [self._prepare(f, n) for f, n in zip(capture.frames, near, strict=True)]
-        guesses = [
-            self._match(images, i) for i in track(range(len(images)), "match images", len(images))
-        ]
+        planes = self._match_all(images)
+        guesses = [(one.depth, _likeness(images, planes, i)) for i, one in enumerate(planes)]
         depths = [self._confirmed(images, guesses, i) for i in range(len(images))]
-        matched = [depth > 0 for depth in depths]
-        if self.fill:
-            depths = _filled(images, depths)
-        for image, depth, known in zip(images, depths, matched, strict=True):
+        plates = [
+            Plate(one.colour, depth, one.lens, one.frame.pose, own_contrast(one.grey))
+            for one, depth in zip(images, depths, strict=True)
+        ]
+        found = _filled(images, plates) if self.fill else [plate.stays for plate in plates]
+        for image, plate, depth in zip(images, plates, found, strict=True):
             if image.near:
-                yield DepthMap(replace(image.frame, intrinsics=image.camera), depth, known)
+                frame = replace(image.frame, intrinsics=image.camera)
+                yield DepthMap(frame, depth, plate.stays > 0)
 
     def _prepare(self, frame: Frame, near: list[int]) -> _Match:
         colour: NDArray[Any] = frame.image()
@@ -115,28 +153,34 @@ class Stereo:
         grey = np.asarray(cv2.cvtColor(colour.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
         return _Match(frame, camera, colour, grey, near)
 
-    def _match(self, images: list[_Match], i: int) -> tuple[F32, F32]:
-        """Depth `[h, w]` and its cost for image `i`."""
-        one = images[i]
-        if not one.near:
-            return np.zeros_like(one.grey), np.full_like(one.grey, WORST)
-        others = [images[j] for j in one.near if images[j].grey.shape == one.grey.shape]
-        turns = np.stack([other.turn @ one.turn.T for other in others])
-        places = np.stack([o.turn @ (one.frame.pose[:3, 3] - o.frame.pose[:3, 3]) for o in others])
-        lenses, greys = np.stack([o.lens for o in others]), np.stack([o.grey for o in others])
-        depth = sweep(
-            one.grey, greys, one.lens, turns, places, lenses, inverse_depths(NEAREST, FARTHEST)
-        )
-        normal = np.zeros((*depth.shape, 3), np.float32)
-        normal[..., 2] = -1
-        cost = np.full(depth.shape, WORST - 1e-3, np.float32)
-        upright = np.ascontiguousarray(one.turn[:, 2]).astype(np.float32)
+    def _match_all(self, images: list[_Match]) -> list[_Planes]:
+        """Planes of all images, first by looks alone, then by each other's depth as well."""
+        planes: list[_Planes] = []
+        turns = list(product(range(1 + self.passes), range(len(images))))
+        for turn, i in track(turns, "match images"):
+            planes[i : i + 1] = [self._match(images, planes if turn else None, i)]
+        return planes
+
+    def _match(self, images: list[_Match], planes: list[_Planes] | None, i: int) -> _Planes:
+        """Planes of image `i`, from `planes` of all images once there are any."""
+        one, others = images[i], _others(images, i)
+        if others is None:
+            return _Planes(np.zeros_like(one.grey), np.zeros((*one.grey.shape, 3), np.float32))
+        relation = others.turns, others.places, others.lenses
+        if planes is None:
+            reach = inverse_depths(NEAREST, FARTHEST)
+            depth = sweep(one.grey, others.greys, one.lens, *relation, reach)
+            normal = np.zeros((*depth.shape, 3), np.float32)
+            normal[..., 2] = -1
+            there, rounds, size = np.zeros((0, *depth.shape), np.float32), self.rounds, 1.0
+        else:
+            depth, normal = planes[i].depth.copy(), planes[i].normal.copy()
+            there, rounds, size = np.stack([planes[j].depth for j in others.number]), 1, AGAIN
         spread(
-            one.grey, greys, one.lens, turns, places, lenses, upright, depth, normal, cost,
-            self.rounds, self.seed + 104_729 * i,
+            one.grey, others.greys, one.lens, *relation, one.upright, there, depth, normal,
+            rounds, size, self.seed + 104_729 * i,
         )  # fmt: skip
-        cost[_flat(one.grey)] = WORST
-        return depth, cost
+        return _Planes(depth, normal)
 
     def _confirmed(self, images: list[_Match], guesses: list[tuple[F32, F32]], i: int) -> F32:
         """Depth of image `i` where enough others found the same point; 0 elsewhere."""
@@ -153,26 +197,42 @@ class Stereo:
         return np.where(_not_specks(good, depth), depth, 0).astype(np.float32)
 
 
-def _filled(images: list[_Match], depths: list[F32]) -> list[F32]:
-    """`depths` with planes in patches without texture."""
+def _others(images: list[_Match], i: int) -> _Others | None:
+    """What image `i` is matched with; None where there is nothing."""
+    one = images[i]
+    number = [j for j in one.near if images[j].grey.shape == one.grey.shape]
+    if not number:
+        return None
+    others = [images[j] for j in number]
+    return _Others(
+        number,
+        np.stack([other.grey for other in others]),
+        np.stack([other.turn @ one.turn.T for other in others]),
+        np.stack([o.turn @ (one.frame.pose[:3, 3] - o.frame.pose[:3, 3]) for o in others]),
+        np.stack([other.lens for other in others]),
+    )
+
+
+def _likeness(images: list[_Match], planes: list[_Planes], i: int) -> F32:
+    """Cost `[h, w]` of the planes of image `i`."""
+    one, others = images[i], _others(images, i)
+    if others is None:
+        return np.full_like(one.grey, WORST)
+    relation = others.turns, others.places, others.lenses
+    held = planes[i].depth, planes[i].normal
+    return np.asarray(likeness(one.grey, others.greys, one.lens, *relation, *held))
+
+
+def _filled(images: list[_Match], plates: list[Plate]) -> list[F32]:
+    """Depths of `plates` with planes in patches without texture."""
     from piavas.geometry.frame import manhattan_yaw
     from piavas.geometry.views import make_view
 
-    frames = [replace(image.frame, intrinsics=image.camera) for image in images]
-    views = [make_view(frame, depth) for frame, depth in zip(frames, depths, strict=True)]
-    plates = [
-        Plate(image.colour, depth, image.lens, image.frame.pose)
-        for image, depth in zip(images, depths, strict=True)
+    views = [
+        make_view(replace(image.frame, intrinsics=image.camera), plate.depth)
+        for image, plate in zip(images, plates, strict=True)
     ]
     return fill_flat(plates, manhattan_yaw([view for view in views if view is not None]))
-
-
-def _flat(grey: F32) -> NDArray[np.bool_]:
-    """Where a window is too even to tell one place from the next."""
-    size = (2 * RADIUS + 1, 2 * RADIUS + 1)
-    mean = cv2.boxFilter(grey, cv2.CV_32F, size)
-    power = cv2.boxFilter(grey * grey, cv2.CV_32F, size)
-    return np.asarray(power - mean**2 < FLAT**2)
 
 
 @njit(cache=True, parallel=True)
