@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose
 
-from piavas.geometry.ceilings import find_ceilings, find_rooms
+from piavas.geometry.ceilings import _peaks, find_ceilings, find_rooms
 from piavas.geometry.planes import Crossings
 
 X, Y = np.array([0.0, 2, 4, 4.1, 8]), np.array([0.0, 3])
@@ -49,6 +50,15 @@ def test_a_lintel_is_no_ceiling():
     shelf = [(0, 2, 0, 3, 2.7), (2, 4, 0, 2, 2.0)]
     assert_allclose(heights(shelf, free_to=(2.6, 2.6, 0, 0))[:2], [2.7, 2.7])
     assert_allclose(heights(shelf)[:2], [2.7, 2.0])
+
+
+def test_the_noise_of_a_ceiling_is_no_second_one():
+    generator = np.random.default_rng(0)
+    noisy = 2.5 + 0.03 * generator.standard_normal(4000) + 0.08 * generator.random(4000) ** 3
+    area = np.full(4000, 0.0009)
+    assert _peaks(noisy, area, 0.0) == pytest.approx([2.51], abs=0.02)
+    step = np.concatenate([2.5 + 0.01 * generator.standard_normal(4000), np.full(1000, 2.62)])
+    assert _peaks(step, np.full(5000, 0.0009), 0.0) == pytest.approx([2.5, 2.62], abs=0.005)
 
 
 def test_where_no_ceiling_was_seen_the_walls_tell_it():

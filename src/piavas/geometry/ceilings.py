@@ -21,6 +21,7 @@ Bools = NDArray[np.bool_]
 LOWEST = 1.5  # metres from the floor under which nothing is a ceiling
 BIN = 0.02  # metres of a histogram of heights
 ONE = 0.06  # metres between heights of one ceiling
+BESIDE, SHOULDER = 0.04, 1.3  # metres beside a peak, and times as much there that make it none
 LEAST = 0.25  # square metres seen of a ceiling
 SHARE = 0.12  # of what was seen of the room's largest ceiling
 OVER = 0.15  # of a cell that must have been seen to lie under a ceiling
@@ -112,8 +113,12 @@ def _lookup(mask: Bools, i: NDArray[np.int64], j: NDArray[np.int64]) -> Bools:
 
 
 def _peaks(z: F64, weight: F64, others: float) -> list[float]:
-    """Heights at which much of a ceiling was seen, where `others` m² were of other ones."""
+    """Heights at which much of a ceiling was seen, where `others` m² were of other ones.
+
+    What lies beside a larger peak without one of its own is that one's noise.
+    """
     found: list[tuple[float, float]] = []
+    whole, heights = weight, z
     while len(z):
         low = z.min() - 0.2
         count = np.bincount(((z - low) / BIN).astype(int), weight)
@@ -122,7 +127,9 @@ def _peaks(z: F64, weight: F64, others: float) -> list[float]:
         seen = float(weight[near].sum())
         if seen < max(LEAST, SHARE * max((s for _, s in found), default=others)):
             break
-        found.append((float(np.median(z[near])), seen))
+        beside = [whole[np.abs(heights - peak - off) < BIN].sum() for off in (-BESIDE, 0, BESIDE)]
+        if max(beside) < SHOULDER * beside[1]:
+            found.append((float(np.median(z[near])), seen))
         z, weight = z[~near], weight[~near]
     return [peak for peak, _ in found]
 
