@@ -13,7 +13,8 @@ from piavas.capture.types import Frame, Intrinsics
 from piavas.errors import CaptureError, GeometryError
 from piavas.geometry import reconstruct
 from piavas.geometry.compare import agreement, point_to_mesh, sample_surface
-from piavas.geometry.depth.fill import _fill, _kept, _Planes, fill_flat
+from piavas.geometry.depth.fill import _fill, _kept, _lid, _Planes, fill_flat
+from piavas.geometry.depth.joints import Joint
 from piavas.geometry.depth.neighbours import neighbours
 from piavas.geometry.depth.plate import Plate
 from piavas.geometry.depth.stereo import Stereo
@@ -24,6 +25,7 @@ from rooms import two_rooms, walk
 
 WIDTH, HEIGHT, FOCAL = 160, 120, 110.0
 WALL, FLOOR = 3.0, -1.2  # metres: y of a wall ahead, z of a floor
+BARE = np.zeros((0, 3))  # no points
 BLANK = 1.0  # metres of x beyond which wall and floor are one even grey
 
 
@@ -257,6 +259,32 @@ def test_what_has_a_texture_of_its_own_stays_and_outlines_take_planes(plain):
     outline = (plate.depth > 0) & (found > 0)
     assert outline.any()
     assert np.median(found[outline] / truth[outline]) == pytest.approx(1, abs=0.01)
+
+
+def test_no_patch_goes_on_above_the_ceiling(plain):
+    planes = _Planes(np.eye(3), np.full(3, 50.0))
+    tops = []
+    for lid in (np.inf, 2.2):
+        found = []
+        for plate in plain[0][:12]:
+            bare = replace(plate, contrast=0 * plate.depth)
+            depth = _fill(bare, plate.depth, planes, BARE, lid)
+            found.append(plate.points(depth)[:, 2].max(initial=0))
+        tops.append(max(found))
+    assert tops[0] > 2.3
+    assert 2.0 < tops[1] < 2.2 + 1e-3
+
+
+def test_a_ceiling_is_a_level_that_walls_of_both_axes_end_at():
+    levels = _Planes(np.array([[0, 0, 1.0]] * 3), np.array([0.0, 2.1, 2.5]))
+    along = np.zeros(3)
+    one = [Joint(axis, at, 2.5, along, 0.01) for axis, at in ((0, 1.0), (0, 4.0), (1, 0.0))]
+    low = [replace(joint, height=2.1) for joint in one]
+    cloud = np.random.default_rng(0).random((1000, 3)) * [1, 1, 2.5]
+    assert _lid(levels, [*one, *low], cloud, 1.5) == 2.5
+    assert _lid(levels, one[:2], cloud, 1.5) == np.inf  # of one axis
+    assert _lid(levels, low, cloud, 1.5) == np.inf  # much was seen above it
+    assert _lid(levels, one, cloud, 2.6) == np.inf
 
 
 def test_the_contrast_of_a_place_is_its_own():

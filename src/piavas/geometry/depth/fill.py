@@ -50,6 +50,7 @@ BELIEVED = 0.3  # least score
 OWN, OWN_BELIEVED = 0.3, 0.4  # share of a patch's edges on a plane of its own, and least score
 TIED = 0.7  # of the best score from which a nearer plane is taken: rooms are hollow
 GAIN = 0.12  # that a second or third plane must add to the score
+LID, STRAY = 3, 0.03  # joints that make a level a lid, and share of the points above it
 CORNER = 3  # planes of a patch
 NEAREST, FARTHEST = 0.15, 8.0  # metres
 GRAIN, GRAINS = 0.03, 4  # metres of a cell of the cloud of points, and points that it must hold
@@ -90,8 +91,9 @@ def fill_flat(plates: Sequence[Plate], yaw: float) -> list[F32]:
     joints = find_joints(plates, planes.offset[planes.normal[:, 2] > 0.5].tolist(), every, yaw)
     planes = _with_joints(planes, joints, yaw, np.array([p.pose[2, 3] for p in plates]))
     cloud = _thin(np.concatenate([plate.points(plate.stays) for plate in plates]))
+    lid = _lid(planes, joints, cloud, float(np.median([p.pose[2, 3] for p in plates])))
     filled = [
-        _fill(plate, draw_joints(plate, joints, yaw), planes, cloud)
+        _fill(plate, draw_joints(plate, joints, yaw), planes, cloud, lid)
         for plate in track(plates, "fill flat", len(plates))
     ]
     return [_kept(plates, filled, i) for i in range(len(plates))]
@@ -165,6 +167,19 @@ def _with_joints(planes: _Planes, joints: list[Joint], yaw: float, eyes: F64) ->
     return _Planes(normal, offset)
 
 
+def _lid(planes: _Planes, joints: list[Joint], cloud: F64, eye: float) -> float:
+    """Height of the highest level above `eye` that walls end at on either axis; inf for none.
+
+    A place with much of `cloud` above it is no lid: a slanted ceiling, a higher room.
+    """
+    for height in -np.sort(-planes.offset[planes.normal[:, 2] > 0.5]):
+        on = [j.axis for j in joints if abs(j.height - height) < TOO_HIGH]
+        above = (cloud[:, 2] > height + 2 * APART).mean() if len(cloud) else 0.0
+        if height > eye and len(on) >= LID and len(set(on)) == 2:
+            return float(height) if above < STRAY else np.inf
+    return np.inf
+
+
 def _thin(points: F64) -> F64:
     """Means `[m, 3]` of the points in each cell of 3 cm that holds a few."""
     cell = np.floor(points / GRAIN).astype(np.int64)
@@ -193,8 +208,11 @@ def _rims(patch: NDArray[np.int32]) -> NDArray[np.bool_]:
     return np.asarray(cv2.dilate(label, near) != cv2.erode(label, near))
 
 
-def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64) -> F32:
-    """Depth with a plane in every patch that has one; `sure` `[h, w]` is the depth of edges."""
+def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64, lid: float = np.inf) -> F32:
+    """Depth with a plane in every patch that has one; `sure` `[h, w]` is the depth of edges.
+
+    Nothing lies above `lid`: a patch that goes on there is the ceiling.
+    """
     rays, eye = plate.rays(), plate.pose[:3, 3]
     patch, planar = _patches(plate.colour), planes.along(eye, rays)
     axes = np.unique(planes.normal, axis=0)
@@ -205,6 +223,9 @@ def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64) -> F32:
     order = np.argsort(owner, kind="stable")
     starts = np.searchsorted(owner[order], np.arange(patch.max() + 2))
     out = plate.stays.copy()
+    ceiling = np.full(out.shape, np.inf)
+    if np.isfinite(lid):
+        ceiling = _Planes(np.array([[0, 0, 1.0]]), np.array([lid])).along(eye, rays)[..., 0]
     for number, box in enumerate(find_objects(patch), 1):
         grown = tuple(slice(max(side.start - 3, 0), side.stop + 3) for side in box)
         mask, known = patch[grown] == number, sure[grown]
@@ -227,6 +248,7 @@ def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64) -> F32:
             )  # fmt: skip
         if found is not None:
             target = out[grown]
+            found = np.minimum(found, ceiling[grown][mask])
             target[mask] = np.where(target[mask] > 0, target[mask], found)
     return out
 
