@@ -311,6 +311,8 @@ def test_images_that_heed_each_other_know_more(drawn):
 def test_nothing_known_fills_nothing(plain):
     bare = [replace(plate, depth=np.zeros_like(plate.depth)) for plate in plain[0][:3]]
     assert not any(depth.any() for depth in fill_flat(bare, 0.0))
+    plain_only = [replace(plate, contrast=0 * plate.depth) for plate in plain[0][:3]]
+    assert len(fill_flat(plain_only, 0.0)) == 3  # nothing has a texture of its own
 
 
 def test_patches_that_lie_on_no_plane_of_the_room_take_one_of_their_own(plain):

@@ -182,6 +182,8 @@ def _lid(planes: _Planes, joints: list[Joint], cloud: F64, eye: float) -> float:
 
 def _thin(points: F64) -> F64:
     """Means `[m, 3]` of the points in each cell of 3 cm that holds a few."""
+    if not len(points):
+        return points
     cell = np.floor(points / GRAIN).astype(np.int64)
     cell -= cell.min(axis=0)
     size = cell.max(axis=0) + 1

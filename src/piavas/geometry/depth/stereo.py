@@ -21,13 +21,7 @@ from piavas.capture.types import Frame, Intrinsics
 from piavas.errors import GeometryError
 from piavas.geometry.depth.fill import fill_flat
 from piavas.geometry.depth.neighbours import neighbours
-from piavas.geometry.depth.patchmatch import (
-    FARTHEST,
-    NEAREST,
-    WORST,
-    likeness,
-    spread,
-)
+from piavas.geometry.depth.patchmatch import FARTHEST, NEAREST, WORST, likeness, spread
 from piavas.geometry.depth.plate import Plate
 from piavas.geometry.depth.source import DepthMap
 from piavas.geometry.depth.sweep import inverse_depths, sweep
