@@ -18,6 +18,7 @@ from piavas.geometry.depth.joints import Joint
 from piavas.geometry.depth.neighbours import neighbours
 from piavas.geometry.depth.plate import Plate
 from piavas.geometry.depth.stereo import Stereo
+from piavas.geometry.depth.stereo import _Planes as StereoPlanes
 from piavas.geometry.depth.texture import own_contrast
 from piavas.rays import RayCaster
 from piavas.scene import Mesh, Pose, Scene
@@ -306,6 +307,36 @@ def test_images_that_heed_each_other_know_more(drawn):
         ]
         shares.append(np.mean(right))
     assert shares[1] > 1.05 * shares[0]
+
+
+def test_images_are_matched_thinned_and_then_as_they_are(drawn):
+    capture, truth = drawn
+    shares = []
+    for width in (WIDTH // 2, WIDTH):
+        right = []
+        for found in Stereo(width=width, coarse=WIDTH // 2, fill=False).depths(capture):
+            true = truth[found.frame.image_path.name]
+            true = cv2.resize(true, found.depth.shape[::-1], interpolation=cv2.INTER_AREA)
+            right.append((np.abs(found.depth / true - 1) < 0.003).mean())
+        shares.append(np.mean(right))
+    assert shares[1] > 1.1 * shares[0]
+
+
+def test_planes_are_drawn_finer_where_they_lie():
+    normal = np.array([0.3, -0.2, -1.0]) / np.linalg.norm([0.3, -0.2, -1.0])
+    coarse = Intrinsics(16, 12, 14.0, 14.0, 7.5, 5.5)
+    fine = Intrinsics(40, 30, 35.0, 35.0, 19.5, 14.5)
+
+    def planes(camera):
+        v, u = np.mgrid[: camera.height, : camera.width]
+        ray = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, 1 + 0 * u], -1)
+        depth = (2 * normal[2] / (ray @ normal)).astype(np.float32)
+        return StereoPlanes(depth, np.broadcast_to(normal.astype(np.float32), ray.shape).copy())
+
+    found = planes(coarse).drawn(coarse, fine)
+    np.testing.assert_allclose(found.depth, planes(fine).depth, rtol=1e-5)
+    empty = StereoPlanes(np.zeros((12, 16), np.float32), np.zeros((12, 16, 3), np.float32))
+    assert not empty.drawn(coarse, fine).depth.any()
 
 
 def test_nothing_known_fills_nothing(plain):

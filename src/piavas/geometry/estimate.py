@@ -11,6 +11,7 @@ import numpy as np
 
 from piavas.capture import Capture
 from piavas.geometry.files import FACE, VERTEX
+from piavas.geometry.frame import fitting
 from piavas.geometry.reconstruct import reconstruct, usual
 from piavas.geometry.views import WIDEST
 
@@ -62,18 +63,20 @@ def estimate(
         GeometryError: as `reconstruct`.
     """
     depth = options.get("depth", "sensor")
-    fine, many = usual(depth if isinstance(depth, str) else depth.name)
-    voxel, triangles = voxel or fine, triangles or many
+    voxels, many = usual(depth if isinstance(depth, str) else depth.name)
+    voxels, triangles = voxels if voxel is None else (voxel, voxel), triangles or many
     frames = min(len(capture), max_frames or len(capture))
-    few, coarse = min(sample, frames), min(COARSER * voxel, 0.5)
+    few, coarse = min(sample, frames), min(COARSER * voxels[1], 0.5)
     how = {"voxel": coarse, "triangles": triangles, "max_frames": few, **options}
     reconstruct(capture, **how)
     tracemalloc.start()
     try:
-        spent = reconstruct(capture, **how).report["seconds"]
+        report = reconstruct(capture, **how).report
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+    spent = report["seconds"]
+    voxel = fitting(coarse**3 * float(np.prod(report["grid"])), voxels)
     more, finer = frames / few, (coarse / voxel) ** 3
     view = VIEW_BYTES * _pixels(capture)
     grid = max(peak - few * view, 0) * finer

@@ -13,7 +13,7 @@ UPRIGHT = 0.15  # most that a wall's normal may rise
 MARGIN = 0.4  # metres of grid about what was seen
 TALLEST = 3.4  # metres from the grid's foot that an unseen ceiling may need
 TAIL = 0.002  # share of points on either side that may be stray
-LARGEST = 60_000_000  # voxels
+AMPLE, LARGEST = 30_000_000, 60_000_000  # voxels up to which they may be fine, and at most
 
 
 def manhattan_yaw(views: list[View], bins: int = 180) -> float:
@@ -56,13 +56,18 @@ def _sharpness(point: NDArray[np.float64], along: NDArray[np.bool_], turn: float
     return total
 
 
-def bounding_box(views: list[View], voxel: float, yaw: float) -> Box:
+def bounding_box(views: list[View], voxels: tuple[float, float], yaw: float) -> Box:
     """A grid about all that was seen and all cameras.
+
+    Args:
+        views: what was seen.
+        voxels: metres of the finest and the coarsest voxel; taken is the one that fits the size.
+        yaw: of the grid.
 
     Raises:
         GeometryError: it would hold more than 60 million voxels.
     """
-    unit = Box(np.zeros(3), (1, 1, 1), voxel, yaw)
+    unit = Box(np.zeros(3), (1, 1, 1), 1.0, yaw)
     stride = max(1, views[0].depth.shape[1] // 80)
     points = np.concatenate([view.points(stride) for view in views])
     inside: NDArray[np.float64] = unit.to_grid(points)
@@ -70,6 +75,7 @@ def bounding_box(views: list[View], voxel: float, yaw: float) -> Box:
     lower = np.minimum(np.quantile(inside, TAIL, axis=0), cameras.min(axis=0)) - MARGIN
     upper = np.maximum(np.quantile(inside, 1 - TAIL, axis=0), cameras.max(axis=0)) + MARGIN
     upper[2] = max(upper[2], lower[2] + TALLEST)  # a ceiling may be there unseen
+    voxel = fitting(float(np.prod(upper - lower)), voxels)
     shape = np.ceil((upper - lower) / voxel).astype(int) + 1
     if np.prod(shape.astype(float)) > LARGEST:
         size = np.round(upper - lower, 1).tolist()
@@ -79,3 +85,9 @@ def bounding_box(views: list[View], voxel: float, yaw: float) -> Box:
             mend="take larger voxels, and check the unit of the depth",
         )
     return Box(lower, (int(shape[0]), int(shape[1]), int(shape[2])), voxel, yaw)
+
+
+def fitting(volume: float, voxels: tuple[float, float]) -> float:
+    """The voxel, of a finest and a coarsest, of which `volume` m³ hold `AMPLE`; whole mm."""
+    finest, coarsest = voxels
+    return min(max(finest, float(np.ceil(1e3 * np.cbrt(volume / AMPLE)) / 1e3)), coarsest)

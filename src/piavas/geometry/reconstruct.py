@@ -33,6 +33,8 @@ MEETS = ("sensor",)
 says only that nobody scanned it."""
 FINE = ("sensor", "stereo")
 """Sources that tell curtains from the walls behind them."""
+NOISY = ("stereo",)
+"""Sources by which what was seen is rough: it is smoothed like what was not."""
 
 
 class _Clock(dict[str, float]):
@@ -45,9 +47,9 @@ class _Clock(dict[str, float]):
         self[step] = round(time.perf_counter() - started, 2)
 
 
-def usual(depth: str) -> tuple[float, int]:
-    """Voxel in metres and triangles for depth of the source `depth`: as fine as it can tell."""
-    return (0.03, 80_000) if depth in FINE else (0.05, 20_000)
+def usual(depth: str) -> tuple[tuple[float, float], int]:
+    """Finest and coarsest voxel in metres, and triangles, for depth of the source `depth`."""
+    return ((0.02, 0.03), 80_000) if depth in FINE else ((0.05, 0.05), 20_000)
 
 
 def reconstruct(
@@ -65,8 +67,10 @@ def reconstruct(
     Args:
         capture: with depth for every frame, or images that overlap for `depth="stereo"`.
         depth: "sensor", "stereo", or any `DepthSource`.
-        voxel: metres of the grid; None for 3 cm with depth of a sensor or of stereo, else 5 cm.
-        triangles: most that the mesh may have; None for 80,000 on 3 cm, else 20,000.
+        voxel: metres of the grid; None for 2 to 3 cm, by the size of the room, with depth of a
+            sensor or of stereo, else 5 cm.
+        triangles: most that the mesh may have; None for 80,000 with a sensor or stereo, else
+            20,000.
         max_frames: thin the frames to so many.
         openings: whether invented faces stand for nothing, see `piavas.geometry.openness`:
             "auto", "never", or "unseen" for all of them.
@@ -74,20 +78,19 @@ def reconstruct(
 
     Returns:
         the mesh; `report` holds depth source and what it reports, what the metres come from,
-        frames, voxel, triangles, area by origin in m², volume in m³, leak (share of rays from the
-        cameras that escape), planes,
-        heights of level ceilings, slopes of slanted ones (degrees from level, lowest and highest
-        metres seen, square metres seen), yaw, seconds by step.
+        frames, voxel and voxels along each axis, triangles, area by origin in m², volume in m³,
+        leak (share of rays from the cameras that escape), planes, heights of level ceilings,
+        slopes of slanted ones (degrees from level, lowest and highest metres seen, square metres
+        seen), yaw, seconds by step.
 
     Raises:
         GeometryError: no depth, too few frames, no closed air, lengths that are no metres, or
             options out of range.
     """
     source = make_depth_source(depth) if isinstance(depth, str) else depth
-    fine, many = usual(source.name)
-    voxel = fine if voxel is None else voxel
+    voxels, many = usual(source.name)
     triangles = many if triangles is None else triangles
-    if not 0.01 <= voxel <= 0.5:
+    if voxel is not None and not 0.01 <= voxel <= 0.5:
         raise GeometryError(f"{voxel!r} m is no voxel", field="voxel", mend="give 0.01 to 0.5 m")
     if triangles < LEAST_TRIANGLES:
         raise GeometryError(
@@ -104,7 +107,9 @@ def reconstruct(
     with clock("read"):
         views = load_views(capture, source, max_frames)
     with clock("fuse"):
-        box = bounding_box(views, voxel, manhattan_yaw(views))
+        voxels = voxels if voxel is None else (voxel, voxel)
+        box = bounding_box(views, voxels, manhattan_yaw(views))
+        voxel = box.voxel
         fused = fuse(views, box)
     cameras = np.stack([view.pose[:3, 3] for view in views])
     sensor = source.name in MEETS
@@ -114,10 +119,11 @@ def reconstruct(
         air = carve(fused, shell, box, box.to_grid(cameras), sheets=source.name in FINE)
     with clock("surface"):
         vertices, faces = extract(air.field, box)
-        vertices = fair(vertices, faces, air.guessed[tuple(box.index(vertices).T)])
+        guessed = air.guessed[tuple(box.index(vertices).T)]
+        vertices = fair(vertices, faces, guessed | (source.name in NOISY))
         planes, slopes = shell.planes, shell.slopes
         vertices = snap(vertices, faces, planes, voxel, slopes)
-        if sensor:
+        if source.name in FINE:
             vertices = flatten(vertices, faces, voxel)
         vertices, faces = simplify(vertices, faces, triangles)
         vertices = snap(vertices, faces, planes, voxel, slopes)
@@ -135,6 +141,7 @@ def reconstruct(
             "scale": {"by": capture.scale_by or "not told", "metres": capture.unit},
             "frames": len(views),
             "voxel": voxel,
+            "grid": list(box.shape),
             "triangles": len(faces),
             "area": area_by_origin(vertices, faces, origin),
             "volume": round(volume(vertices, faces), 3),

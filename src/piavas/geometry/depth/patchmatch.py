@@ -19,7 +19,7 @@ FLAT = 2.5  # grey levels (of 255) of standard deviation under which a window te
 DEAR = 0.5  # most that one view counts
 ASTRAY, PIXELS = 0.3, 2.0  # most that its depth counts, and pixels off at which it does
 WORST = 2.0  # cost of a plane that no other image can speak of
-NEAREST, FARTHEST = 0.3, 8.0  # metres
+NEAREST, FARTHEST = 0.3, 200.0  # metres; what windows show has its match far outside
 STEEPEST = -0.02  # most of normal times ray: planes seen edge-on are not tried
 PROPOSALS = 4
 # Near and farther pixels of the other colour of a chessboard: no two that change see each other.

@@ -21,7 +21,14 @@ from piavas.capture.types import Frame, Intrinsics
 from piavas.errors import GeometryError
 from piavas.geometry.depth.fill import fill_flat
 from piavas.geometry.depth.neighbours import neighbours
-from piavas.geometry.depth.patchmatch import FARTHEST, NEAREST, WORST, likeness, spread
+from piavas.geometry.depth.patchmatch import (
+    FARTHEST,
+    NEAREST,
+    STEEPEST,
+    WORST,
+    likeness,
+    spread,
+)
 from piavas.geometry.depth.plate import Plate
 from piavas.geometry.depth.source import DepthMap
 from piavas.geometry.depth.sweep import inverse_depths, sweep
@@ -31,6 +38,7 @@ from piavas.progress import track
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 AGAIN = 0.5  # size of the first changes tried to planes that were matched before
+ROOM = 8.0  # metres beyond which what was matched is not of the room
 FLIP = np.diag([1.0, -1.0, -1.0])  # between OpenGL and OpenCV axes
 
 
@@ -66,6 +74,26 @@ class _Planes:
     depth: F32
     normal: F32
 
+    def drawn(self, coarse: Intrinsics, fine: Intrinsics) -> _Planes:
+        """The same planes at the pixels of a finer image."""
+        u = (np.arange(fine.width) + 0.5) * coarse.width / fine.width - 0.5
+        v = (np.arange(fine.height) + 0.5) * coarse.height / fine.height - 0.5
+        j = np.clip(np.round(u), 0, coarse.width - 1).astype(np.int64)
+        i = np.clip(np.round(v), 0, coarse.height - 1).astype(np.int64)
+        normal = self.normal[i[:, None], j]
+        slope = [
+            normal[..., 2]
+            + normal[..., 0] * ((across - coarse.cx) / coarse.fx)
+            + normal[..., 1] * ((down - coarse.cy) / coarse.fy)[:, None]
+            for across, down in ((j, i), (u, v))
+        ]
+        ahead = np.minimum(slope[1], STEEPEST)
+        held = self.depth[i[:, None], j]
+        depth = np.clip(
+            held * np.where(slope[0] < STEEPEST, slope[0] / ahead, 1), NEAREST, FARTHEST
+        )
+        return _Planes(np.where(held > 0, depth, 0).astype(np.float32), normal)
+
 
 @dataclass(frozen=True)
 class _Others:
@@ -85,9 +113,10 @@ class Stereo:
     Args:
         views: other images that each one is matched with.
         width: pixels to which images are thinned.
-        rounds: of propagation by looks alone.
-        passes: rounds in which images also heed each other's depth.
-        agree: other views that must confirm a pixel.
+        coarse: pixels to which they are thinned at first; wider ones are matched once more.
+        rounds: of propagation by looks alone, at first.
+        passes: rounds in which images also heed each other's depth, at first.
+        agree: other views that must confirm a pixel, all where there are fewer.
         tolerance: relative depth within which a view confirms.
         worst: cost (1 - correlation) above which a match is not believed.
         fill: whether patches without texture take the plane of their edges.
@@ -95,12 +124,13 @@ class Stereo:
     """
 
     views: int = 12
-    width: int = 320
+    width: int = 640
+    coarse: int = 320
     rounds: int = 2
     passes: int = 2
-    agree: int = 1
+    agree: int = 2
     tolerance: float = 0.015
-    worst: float = 0.5
+    worst: float = 0.9
     fill: bool = True
     seed: int = 0
     name: str = "stereo"
@@ -119,8 +149,12 @@ class Stereo:
                 field="frames",
                 mend="take images that overlap, a step apart",
             )
-        images = [self._prepare(f, n) for f, n in zip(capture.frames, near, strict=True)]
+        frames = list(zip(capture.frames, near, strict=True))
+        images = [_prepare(frame, n, min(self.width, self.coarse)) for frame, n in frames]
         planes = self._match_all(images)
+        if self.width > self.coarse:
+            coarse, images = images, [_prepare(frame, n, self.width) for frame, n in frames]
+            planes = self._match_finer(coarse, images, planes)
         guesses = [(one.depth, _likeness(images, planes, i)) for i, one in enumerate(planes)]
         depths = [self._confirmed(images, guesses, i) for i in range(len(images))]
         plates = [
@@ -133,26 +167,25 @@ class Stereo:
                 frame = replace(image.frame, intrinsics=image.camera)
                 yield DepthMap(frame, depth, plate.stays > 0)
 
-    def _prepare(self, frame: Frame, near: list[int]) -> _Match:
-        colour: NDArray[Any] = frame.image()
-        camera, factor = frame.intrinsics, min(1.0, self.width / frame.intrinsics.width)
-        if factor < 1:
-            size = round(camera.width * factor), round(camera.height * factor)
-            colour = cv2.resize(colour, size, interpolation=cv2.INTER_AREA)
-            x, y = size[0] / camera.width, size[1] / camera.height
-            camera = replace(
-                camera, width=size[0], height=size[1], fx=camera.fx * x, fy=camera.fy * y,
-                cx=(camera.cx + 0.5) * x - 0.5, cy=(camera.cy + 0.5) * y - 0.5,
-            )  # fmt: skip
-        grey = np.asarray(cv2.cvtColor(colour.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
-        return _Match(frame, camera, colour, grey, near)
-
     def _match_all(self, images: list[_Match]) -> list[_Planes]:
         """Planes of all images, first by looks alone, then by each other's depth as well."""
         planes: list[_Planes] = []
         turns = list(product(range(1 + self.passes), range(len(images))))
         for turn, i in track(turns, "match images"):
             planes[i : i + 1] = [self._match(images, planes if turn else None, i)]
+        return planes
+
+    def _match_finer(
+        self, coarse: list[_Match], images: list[_Match], planes: list[_Planes]
+    ) -> list[_Planes]:
+        """Planes of `images` from those of the same images, thinned; thin ones keep theirs."""
+        planes = [
+            plane.drawn(small.camera, image.camera)
+            for small, image, plane in zip(coarse, images, planes, strict=True)
+        ]
+        for i in track(range(len(images)), "match finer", len(images)):
+            if images[i].grey.shape != coarse[i].grey.shape:
+                planes[i] = self._match(images, planes, i)
         return planes
 
     def _match(self, images: list[_Match], planes: list[_Planes] | None, i: int) -> _Planes:
@@ -187,8 +220,24 @@ class Stereo:
                 other.turn @ (one.frame.pose[:3, 3] - other.frame.pose[:3, 3]), other.lens,
                 self.tolerance, self.worst, votes,
             )  # fmt: skip
-        good = (votes >= self.agree) & (cost < self.worst)
+        good = (votes >= min(self.agree, len(one.near))) & (cost < self.worst) & (depth < ROOM)
         return np.where(_not_specks(good, depth), depth, 0).astype(np.float32)
+
+
+def _prepare(frame: Frame, near: list[int], width: int) -> _Match:
+    """An image thinned to `width` pixels."""
+    colour: NDArray[Any] = frame.image()
+    camera, factor = frame.intrinsics, min(1.0, width / frame.intrinsics.width)
+    if factor < 1:
+        size = round(camera.width * factor), round(camera.height * factor)
+        colour = cv2.resize(colour, size, interpolation=cv2.INTER_AREA)
+        x, y = size[0] / camera.width, size[1] / camera.height
+        camera = replace(
+            camera, width=size[0], height=size[1], fx=camera.fx * x, fy=camera.fy * y,
+            cx=(camera.cx + 0.5) * x - 0.5, cy=(camera.cy + 0.5) * y - 0.5,
+        )  # fmt: skip
+    grey = np.asarray(cv2.cvtColor(colour.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
+    return _Match(frame, camera, colour, grey, near)
 
 
 def _others(images: list[_Match], i: int) -> _Others | None:
