@@ -13,7 +13,7 @@ from piavas.capture import load_capture
 from piavas.errors import GeometryError
 from piavas.geometry import fusion, load_mesh, reconstruct, save_mesh
 from piavas.geometry.depth.source import Sensor
-from piavas.geometry.frame import manhattan_yaw
+from piavas.geometry.frame import AMPLE, fitting, manhattan_yaw
 from piavas.geometry.fusion import Box
 from piavas.geometry.report import volume
 from piavas.geometry.surface import simplify
@@ -290,3 +290,12 @@ def test_a_table_top_is_no_floor_where_nobody_matched_the_floor(under, camera, f
     found, seen = _floor([Plane(2, 0.9, 1, 4.0)], free, box, np.array([[0.0, 0.0, camera]]))
     assert found == pytest.approx(floor, abs=0.06)
     assert seen == (floor > 0)
+
+
+def test_voxels_are_as_fine_as_the_room_allows():
+    assert fitting(100.0, (0.02, 0.03)) == 0.02
+    assert fitting(5000.0, (0.02, 0.03)) == 0.03
+    between = fitting(500.0, (0.02, 0.03))
+    assert 0.02 < between < 0.03
+    assert 500 / between**3 <= AMPLE
+    assert fitting(500.0, (0.05, 0.05)) == pytest.approx(0.05)

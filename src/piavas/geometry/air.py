@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, label
 
@@ -12,13 +13,14 @@ from piavas.errors import GeometryError
 from piavas.geometry.fusion import BAND, Box, Fused
 from piavas.geometry.hangs import behind_sheets
 from piavas.geometry.shell import Shell, wall_zones
-from piavas.geometry.unseen import LEGS, fill_unseen
 
 ROUGH = 0.05  # metres of the shell within which what was seen is its noise
 DOUBTED = 0.004  # weight of what was seen, of which half is taken from beside it
 SURE = 2  # views that must have looked through a place to reopen a wall
 RECESS = 0.35  # metres that a recess is deep at most
 HOLE = 0.05  # cubic metres of free space in a wall from which it is a doorway
+STEPS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
+"""To the six neighbours of a voxel."""
 SMALLEST = 0.002  # cubic metres of a solid that hangs in the air unseen from most sides
 
 
@@ -54,8 +56,7 @@ def carve(
         GeometryError: no camera stands in the air.
     """
     inside = shell.distance > 0
-    low = box.axis(2) < shell.floor + LEGS
-    stuff, guessed = _contents(fused, inside, low, box)
+    stuff, guessed = _contents(fused, inside, box)
     # Close to the shell its exact planes speak, not the noisy field.
     reach = max(1.5 * box.voxel, ROUGH)
     wall_like = (np.abs(shell.distance) < reach) & (np.abs(stuff) < reach)
@@ -69,16 +70,63 @@ def carve(
 
 
 def _contents(
-    fused: Fused, inside: NDArray[np.bool_], low: NDArray[np.bool_], box: Box
+    fused: Fused, inside: NDArray[np.bool_], box: Box
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Signed distance to furniture, and where it is a guess."""
     full = BAND * box.voxel
-    filled, guessed = fill_unseen(fused.distance, fused.known, inside, full, low)
+    filled = np.full(box.shape, -full, np.float32)
+    guessed = np.zeros(box.shape, bool)
+    _fill(fused.distance, fused.weight, fused.free, inside, full, filled, guessed)
     # Borders between guesses are steps, and what was seen from afar alone has the sensor's noise.
     smooth = gaussian_filter(filled, 1.0, truncate=2.0)
     sure = fused.weight / (fused.weight + np.float32(DOUBTED))
     sure[(fused.weight == 0) & (fused.free > 0)] = 1
     return smooth + sure * (filled - smooth), guessed
+
+
+@njit(cache=True)
+def _fill(distance, weight, free, inside, full, filled, guessed):  # type: ignore[no-untyped-def]
+    """Seen values as they are, others inside the shell like the nearest seen one (by steps)."""
+    nx, ny, nz = distance.shape
+    wave = np.empty((inside.sum() + 1, 3), np.int32)
+    first, last = 0, 0
+    for i in range(nx):
+        for j in range(ny):
+            for k in range(nz):
+                if weight[i, j, k] > 0 or free[i, j, k] > 0:
+                    filled[i, j, k] = distance[i, j, k]
+                else:
+                    guessed[i, j, k] = inside[i, j, k]
+    for i in range(1, nx - 1):
+        for j in range(1, ny - 1):
+            for k in range(1, nz - 1):
+                if not guessed[i, j, k]:
+                    continue
+                total, count = 0.0, 0
+                for di, dj, dk in STEPS:
+                    a, b, c = i + di, j + dj, k + dk
+                    if weight[a, b, c] > 0 or free[a, b, c] > 0:
+                        total += distance[a, b, c]
+                        count += 1
+                if count:
+                    filled[i, j, k] = full if total > 0 else -full
+                    wave[last, 0], wave[last, 1], wave[last, 2] = i, j, k
+                    last += 1
+    reached = np.zeros(distance.shape, np.bool_)
+    for n in range(last):
+        reached[wave[n, 0], wave[n, 1], wave[n, 2]] = True
+    while first < last:
+        i, j, k = wave[first]
+        first += 1
+        for di, dj, dk in STEPS:
+            a, b, c = i + di, j + dj, k + dk
+            if a < 0 or b < 0 or c < 0 or a >= nx or b >= ny or c >= nz:
+                continue
+            if guessed[a, b, c] and not reached[a, b, c]:
+                reached[a, b, c] = True
+                filled[a, b, c] = filled[i, j, k]
+                wave[last, 0], wave[last, 1], wave[last, 2] = a, b, c
+                last += 1
 
 
 def _openings(fused: Fused, shell: Shell, box: Box) -> NDArray[np.float32]:
