@@ -63,8 +63,8 @@ def estimate(
         GeometryError: as `reconstruct`.
     """
     depth = options.get("depth", "sensor")
-    voxels, many = usual(depth if isinstance(depth, str) else depth.name)
-    voxels, triangles = voxels if voxel is None else (voxel, voxel), triangles or many
+    voxels, many = usual(depth if isinstance(depth, str) else depth.name, voxel)
+    triangles = triangles or many
     frames = min(len(capture), max_frames or len(capture))
     few, coarse = min(sample, frames), min(COARSER * voxels[1], 0.5)
     how = {"voxel": coarse, "triangles": triangles, "max_frames": few, **options}

@@ -47,9 +47,13 @@ class _Clock(dict[str, float]):
         self[step] = round(time.perf_counter() - started, 2)
 
 
-def usual(depth: str) -> tuple[tuple[float, float], int]:
-    """Finest and coarsest voxel in metres, and triangles, for depth of the source `depth`."""
-    return ((0.02, 0.03), 80_000) if depth in FINE else ((0.05, 0.05), 20_000)
+def usual(depth: str, voxel: float | None = None) -> tuple[tuple[float, float], int]:
+    """Finest and coarsest voxel in metres, and triangles, for depth of the source `depth`.
+
+    Both voxels are `voxel` where that is given.
+    """
+    voxels, triangles = ((0.02, 0.03), 80_000) if depth in FINE else ((0.05, 0.05), 20_000)
+    return (voxels if voxel is None else (voxel, voxel)), triangles
 
 
 def reconstruct(
@@ -88,7 +92,7 @@ def reconstruct(
             options out of range.
     """
     source = make_depth_source(depth) if isinstance(depth, str) else depth
-    voxels, many = usual(source.name)
+    voxels, many = usual(source.name, voxel)
     triangles = many if triangles is None else triangles
     if voxel is not None and not 0.01 <= voxel <= 0.5:
         raise GeometryError(f"{voxel!r} m is no voxel", field="voxel", mend="give 0.01 to 0.5 m")
@@ -107,7 +111,6 @@ def reconstruct(
     with clock("read"):
         views = load_views(capture, source, max_frames)
     with clock("fuse"):
-        voxels = voxels if voxel is None else (voxel, voxel)
         box = bounding_box(views, voxels, manhattan_yaw(views))
         voxel = box.voxel
         fused = fuse(views, box)

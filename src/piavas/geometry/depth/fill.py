@@ -90,7 +90,8 @@ def fill_flat(plates: Sequence[Plate], yaw: float) -> list[F32]:
     planes = _find_planes(every, np.concatenate(weight), yaw)
     joints = find_joints(plates, planes.offset[planes.normal[:, 2] > 0.5].tolist(), every, yaw)
     planes = _with_joints(planes, joints, yaw, np.array([p.pose[2, 3] for p in plates]))
-    cloud = _thin(np.concatenate([plate.points(plate.stays) for plate in plates]))
+    stay = [p.stays[p.depth > 0] > 0 for p in plates]
+    cloud = _thin(np.concatenate([at[own] for at, own in zip(points, stay, strict=True)]))
     lid = _lid(planes, joints, cloud, float(np.median([p.pose[2, 3] for p in plates])))
     filled = [
         _fill(plate, draw_joints(plate, joints, yaw), planes, cloud, lid)

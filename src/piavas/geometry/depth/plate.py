@@ -31,16 +31,12 @@ class Plate:
     pose: F64
     contrast: F32 | None = None
 
-    def depth_where(self, least: float) -> F32:
-        """Depth `[h, w]` of places of at least so much contrast, 0 elsewhere."""
-        if self.contrast is None:
-            return self.depth
-        return np.where(self.contrast < least, 0, self.depth).astype(np.float32)
-
     @property
     def stays(self) -> F32:
         """Depth `[h, w]` that no plane takes the place of: that of what has a texture."""
-        return self.depth_where(FLAT)
+        if self.contrast is None:
+            return self.depth
+        return np.where(self.contrast < FLAT, 0, self.depth).astype(np.float32)
 
     def rays(self) -> F64:
         """Directions `[h, w, 3]` of z-depth 1 in the world."""

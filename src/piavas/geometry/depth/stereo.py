@@ -152,7 +152,8 @@ class Stereo:
         frames = list(zip(capture.frames, near, strict=True))
         images = [_prepare(frame, n, min(self.width, self.coarse)) for frame, n in frames]
         planes = self._match_all(images)
-        if self.width > self.coarse:
+        widest = max(frame.intrinsics.width for frame in capture.frames)
+        if min(self.width, widest) > self.coarse:
             coarse, images = images, [_prepare(frame, n, self.width) for frame, n in frames]
             planes = self._match_finer(coarse, images, planes)
         guesses = [(one.depth, _likeness(images, planes, i)) for i, one in enumerate(planes)]
@@ -183,7 +184,7 @@ class Stereo:
             plane.drawn(small.camera, image.camera)
             for small, image, plane in zip(coarse, images, planes, strict=True)
         ]
-        for i in track(range(len(images)), "match finer", len(images)):
+        for i in track(range(len(images)), "match finer"):
             if images[i].grey.shape != coarse[i].grey.shape:
                 planes[i] = self._match(images, planes, i)
         return planes
