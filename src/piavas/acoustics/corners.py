@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from piavas.acoustics.edges import Edges, find_edges
+from piavas.acoustics.edges import find_edges
 from piavas.acoustics.patches import Patches
 from piavas.acoustics.paths import ON_PATCH
+from piavas.acoustics.wedges import Edges
 from piavas.rays import RayCaster
 from piavas.scene import Scene
 
 SAMPLES = np.linspace(0, 1, 9)  # places on an edge at which it is looked for
-MOST_EDGES = 512  # the longest ones
+MOST_EDGES = 1024  # the longest ones
+MOST_DOUBLE = 512  # likewise, for paths over two of them
 MOST_MIRRORS = 64  # the largest ones, for reflections before and after an edge
 ON_FACE = 0.01  # radians within which a place lies in the face of a wedge
 
@@ -52,25 +54,18 @@ class Corners:
     @cached_property
     def doubles(self) -> NDArray[np.int64]:
         """Ordered pairs `[n, 2]` of edges of which some part sees some part."""
-        edges = self.edges
+        edges = self.edges.take(np.arange(min(len(self.edges), MOST_DOUBLE)))
         a, b = (i.ravel() for i in np.indices((len(edges), len(edges))))
         a, b = a[a < b], b[a < b]
         places = edges.points(np.linspace(0, 1, 5))
         seen = np.zeros(len(a), np.bool_)
-        inside = self._inside(places)
+        inside = _inside(edges, places)
         for i in range(5):
             for j in range(5):
                 todo = np.flatnonzero(~seen & inside[a, b, j] & inside[b, a, i])
                 seen[todo] = self.caster.visible(places[a[todo], i], places[b[todo], j])
         pairs = np.stack([a[seen], b[seen]], axis=1)
         return np.concatenate([pairs, pairs[:, ::-1]])
-
-    def _inside(self, places: Array) -> NDArray[np.bool_]:
-        """Whether places `[e, s, 3]` on each edge lie in the air of each edge, `[e, e, s]`."""
-        number, samples, _ = places.shape
-        angle = self.edges.around(places.reshape(-1, 3))
-        within = (angle < self.edges.angle + ON_FACE) | (angle > 2 * np.pi - ON_FACE)
-        return np.moveaxis(within.reshape(number, samples, number), 2, 0)
 
     @cached_property
     def echoes(self) -> NDArray[np.int64]:
@@ -91,7 +86,7 @@ class Corners:
         edges = self.edges
         angle = edges.around(source[None])[0]
         places = edges.points(SAMPLES)
-        seen = self.caster.visible(places.reshape(-1, 3), source).reshape(len(edges), -1)
+        seen = self.caster.visible(places.reshape(-1, 3), source).reshape(places.shape[:2])
         e = np.flatnonzero((angle <= edges.angle) & seen.any(axis=1))
         return np.stack([np.zeros_like(e), e, np.full_like(e, -1)], axis=1)
 
@@ -116,6 +111,14 @@ class Corners:
             e = np.unique(e[good])
             rows.append(np.stack([np.full_like(e, v), e, np.full_like(e, -1)], axis=1))
         return np.concatenate(rows) if rows else np.empty((0, 3), np.int64)
+
+
+def _inside(edges: Edges, places: Array) -> NDArray[np.bool_]:
+    """Whether places `[e, s, 3]` on each edge lie in the air of each edge, `[e, e, s]`."""
+    number, samples, _ = places.shape
+    angle = edges.around(places.reshape(-1, 3))
+    within = (angle < edges.angle + ON_FACE) | (angle > 2 * np.pi - ON_FACE)
+    return np.moveaxis(within.reshape(number, samples, number), 2, 0)
 
 
 def _patch_points(scene: Scene, patches: Patches, mirrors: NDArray) -> Array:

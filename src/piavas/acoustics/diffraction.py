@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from piavas.acoustics.bend import once, twice
 from piavas.acoustics.corners import Corners, reaches
-from piavas.acoustics.edges import LIFT, Edges
 from piavas.acoustics.paths import (
     ON_PATCH,
     Bends,
@@ -21,6 +20,7 @@ from piavas.acoustics.paths import (
     mirror_loss,
 )
 from piavas.acoustics.utd import WIDTH
+from piavas.acoustics.wedges import Edges
 from piavas.rays import RayCaster
 from piavas.scene import OCTAVE_BANDS, Source
 
@@ -204,16 +204,12 @@ def _loudest(paths: Paths, speed: float, heads: int) -> Array:
 
 
 def _frames(edges: Edges) -> tuple[Array, ...]:
-    return tuple(list(vars(edges).values())[:-1])
+    return edges.start, edges.along, edges.length, edges.tangent, edges.normal, edges.angle
 
 
 def _lifted(edges: Edges, edge: NDArray, points: Array) -> Array:
     """Points on edges moved off them into the air, so that rays do not start in the solid."""
-    way = points - edges.start[edge]
-    at = (way * edges.along[edge]).sum(axis=1)
-    inner = np.clip(at, LIFT, np.maximum(edges.length[edge] - LIFT, LIFT))
-    lift = (inner - at)[:, None] * edges.along[edge] + LIFT * edges.outward[edge]
-    return np.asarray(points + lift)
+    return edges.lifted(edge, ((points - edges.start[edge]) * edges.along[edge]).sum(axis=1))
 
 
 def _room_for(room: int, fill: Callable[..., int], *shapes: tuple[int, ...]) -> list[NDArray]:

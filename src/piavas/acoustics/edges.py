@@ -2,19 +2,22 @@
 
 Where two faces meet at more than a half turn of air (a door's jamb, a table's rim), or a sheet
 ends, lies a diffracting edge. Pieces in a line are merged, and only the parts that air really
-surrounds are kept: meshes made of overlapping solids have many edges that are buried.
+surrounds are kept: meshes made of overlapping solids have many edges that are buried. What rough
+surfaces break up is put together (`piavas.acoustics.lines`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from piavas.acoustics.lines import join
 from piavas.acoustics.patches import Patches, face_normals, weld
+from piavas.acoustics.wedges import Edges, with_rows
 from piavas.rays import RayCaster
 from piavas.scene import Scene
 
@@ -23,60 +26,12 @@ PARALLEL = np.cos(np.radians(2.0))
 SAME_FACE = np.cos(np.radians(5.0))
 STRAIGHT = 0.01  # metres by which the pieces of one edge may leave its line
 SHORTEST = 0.15  # metres
+PIECE = 0.05  # metres of the shortest piece that longer edges may be put together from
 STEP = 0.02  # metres between the places at which an edge's air is felt
 FEEL = 0.01  # metres off the edge at which that is done
 LIFT = 2e-3  # metres off the edge, into the air, to which rays are sent
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Edges:
-    """Diffracting wedges. Angles about an edge count from its face o through the air to face n.
-
-    Args:
-        start: `[e, 3]` metres.
-        along: `[e, 3]` unit vector.
-        length: `[e]` metres.
-        tangent: `[e, 3]` unit vector in face o, away from the edge.
-        normal: `[e, 3]` unit normal of face o, into the air.
-        angle: `[e]` of the air, radians, above pi; 2 pi for the end of a sheet.
-        patch: `[e, 2]` patches of the faces o and n.
-    """
-
-    start: Array
-    along: Array
-    length: Array
-    tangent: Array
-    normal: Array
-    angle: Array
-    patch: NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.length)
-
-    def take(self, index: NDArray) -> Edges:
-        """Those of `index`."""
-        return Edges(*(value[index] for value in vars(self).values()))
-
-    @property
-    def outward(self) -> Array:
-        """`[e, 3]` unit vectors half-way through the air."""
-        half = self.angle[:, None] / 2
-        return np.asarray(np.cos(half) * self.tangent + np.sin(half) * self.normal)
-
-    def points(self, share: Array) -> Array:
-        """Points `[e, s, 3]` just off each edge, at the shares `[s]` of its length."""
-        way = self.along * np.maximum(self.length - 2 * LIFT, 0)[:, None]
-        first = self.start + LIFT * (self.along + self.outward)
-        return np.asarray(first[:, None] + share[:, None] * way[:, None])
-
-    def around(self, points: Array) -> Array:
-        """Angles `[p, e]` in [0, 2 pi) of `points` `[p, 3]` about each edge."""
-        way = points[:, None] - self.start
-        return np.asarray(
-            np.arctan2((way * self.normal).sum(-1), (way * self.tangent).sum(-1)) % (2 * np.pi)
-        )
 
 
 def find_edges(scene: Scene, patches: Patches, caster: RayCaster) -> Edges:
@@ -85,8 +40,8 @@ def find_edges(scene: Scene, patches: Patches, caster: RayCaster) -> Edges:
     Faces that turn by less than 20 degrees make no edge, so that curved surfaces made of flat
     pieces are not taken for wedges; edges shorter than 15 cm are left out.
     """
-    pieces = _pieces(scene, patches)
-    edges = _exposed(_merged(*pieces), caster)
+    edges = join(_exposed(_merged(*_pieces(scene, patches)), caster))
+    edges = edges.take(np.flatnonzero(edges.length >= SHORTEST))
     return edges.take(np.argsort(-edges.length, kind="stable"))
 
 
@@ -130,7 +85,8 @@ def _pieces(scene: Scene, patches: Patches) -> tuple[Edges, NDArray[np.int64]]:
     angle = np.where(turned, 2 * np.pi - angle, angle)
     angle = np.where(two < 0, 2 * np.pi, angle)
     patch = np.stack([patches.of_face[one], patches.of_face[np.where(two < 0, one, two)]], axis=1)
-    pieces = Edges(place[ends[:, 0]], along, length, tangent, normal, angle, patch)
+    lift = np.full(len(length), LIFT)
+    pieces = Edges(place[ends[:, 0]], along, length, tangent, normal, angle, patch, lift)
     sharp = np.flatnonzero((angle > np.pi + SHARPEST_FLAT) & ((two < 0) | (angle < 1.99 * np.pi)))
     return _one_way(pieces.take(sharp), ends[sharp])
 
@@ -144,13 +100,14 @@ def _one_way(edges: Edges, ends: NDArray) -> tuple[Edges, NDArray]:
     inward = sine * edges.tangent - cosine * edges.normal
     flip = back[:, None]
     turned = Edges(
-        np.where(flip, edges.start + edges.length[:, None] * edges.along, edges.start),
+        np.where(flip, edges.end, edges.start),
         np.where(flip, -edges.along, edges.along),
         edges.length,
         np.where(flip, other, edges.tangent),
         np.where(flip, inward, edges.normal),
         edges.angle,
         np.where(flip, edges.patch[:, ::-1], edges.patch),
+        edges.lift,
     )
     return turned, np.where(flip, ends[:, ::-1], ends)
 
@@ -173,8 +130,9 @@ def _merged(pieces: Edges, ends: NDArray) -> Edges:
     _, label = connected_components(graph, directed=False)
     order = np.argsort(label, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
-    lines = [line for group in groups for line in _lines(pieces, group)]
-    return Edges(*(np.stack(column) for column in zip(*lines, strict=True)))
+    alone = pieces.take(np.array([group[0] for group in groups if len(group) == 1], np.int64))
+    lines = [line for group in groups if len(group) > 1 for line in _lines(pieces, group)]
+    return with_rows(alone, lines)
 
 
 def _lines(pieces: Edges, group: NDArray) -> list[tuple]:
@@ -200,14 +158,14 @@ def _lines(pieces: Edges, group: NDArray) -> list[tuple]:
     tangent = sign * np.cross(normal, along)
     length = at.max() - at.min()
     angle = weight @ pieces.angle[group] / weight.sum()
-    return [
-        (centre + at.min() * along, along, length, tangent, normal, angle, pieces.patch[longest])
-    ]
+    start, patch = centre + at.min() * along, pieces.patch[longest]
+    lift = LIFT + off.max()  # past what is rough about it
+    return [(start, along, length, tangent, normal, angle, patch, lift)]
 
 
 def _exposed(edges: Edges, caster: RayCaster) -> Edges:
     """The parts of `edges` with free air about them, felt at four angles every two centimetres."""
-    edges = edges.take(np.flatnonzero(edges.length >= SHORTEST))
+    edges = edges.take(np.flatnonzero(edges.length >= PIECE))
     count = np.maximum(1, np.round(edges.length / STEP)).astype(np.int64)
     which = np.repeat(np.arange(len(edges)), count)
     step = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
@@ -235,5 +193,5 @@ def _runs(edges: Edges, which: NDArray, free: NDArray, step: Array) -> Edges:
     length = (last - first + 1) * step[first]
     part = edges.take(mine)
     start = part.start + ((first - origin) * step[first])[:, None] * part.along
-    cut = Edges(start, part.along, length, part.tangent, part.normal, part.angle, part.patch)
-    return cut.take(np.flatnonzero(length >= SHORTEST))
+    cut = replace(part, start=start, length=length)
+    return cut.take(np.flatnonzero(length >= PIECE))
