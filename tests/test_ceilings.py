@@ -75,3 +75,13 @@ def test_walls_part_rooms():
     assert find_rooms(inside, [(0, 1, 0.1), (1, 2, 0.9)]).ravel().tolist() == [0, 0, 1]
     inside[1] = False
     assert find_rooms(inside, [(0, 1, 0.1), (1, 2, 0.1)]).ravel().tolist() == [0, -1, 2]
+
+
+def test_a_doorway_in_a_wall_is_no_higher_than_the_rooms_it_joins():
+    rooms = np.array([[0], [1], [2]])
+    columns = np.zeros((3, 1, len(Z) + 1), np.int64)
+    down = seen([(0, 2, 0, 3, 2.3), (2.1, 4, 0, 3, 2.7)])
+    for strip in ([0.0, 2, 2.1, 4], [0.0, 1.9, 2, 4]):  # next to the one, to the other
+        x = np.array(strip)
+        found = find_ceilings(x, Y, rooms, down, np.zeros((0, 3)), (Z, columns), 0.0, 2.5)
+        assert_allclose(found[:, 0], [2.3, 2.3, 2.7])

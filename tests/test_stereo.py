@@ -13,8 +13,8 @@ from piavas.capture.types import Frame, Intrinsics
 from piavas.errors import CaptureError, GeometryError
 from piavas.geometry import reconstruct
 from piavas.geometry.compare import agreement, point_to_mesh, sample_surface
-from piavas.geometry.depth.fill import _fill, _kept, _lid, _Planes, fill_flat
-from piavas.geometry.depth.joints import Joint
+from piavas.geometry.depth.fill import _fill, _kept, _Planes, fill_flat
+from piavas.geometry.depth.lids import Lid, under
 from piavas.geometry.depth.neighbours import neighbours
 from piavas.geometry.depth.plate import Plate
 from piavas.geometry.depth.stereo import Stereo
@@ -265,27 +265,16 @@ def test_what_has_a_texture_of_its_own_stays_and_outlines_take_planes(plain):
 def test_no_patch_goes_on_above_the_ceiling(plain):
     planes = _Planes(np.eye(3), np.full(3, 50.0))
     tops = []
-    for lid in (np.inf, 2.2):
+    for lids in ([], [Lid(2.2, np.full(2, -9.0), np.full(2, 9.0))]):
         found = []
         for plate in plain[0][:12]:
             bare = replace(plate, contrast=0 * plate.depth)
-            depth = _fill(bare, plate.depth, planes, BARE, lid)
+            ceiling = under(lids, plate.pose[:3, 3], plate.rays(), 0.0)
+            depth = _fill(bare, plate.depth, planes, BARE, ceiling)
             found.append(plate.points(depth)[:, 2].max(initial=0))
         tops.append(max(found))
     assert tops[0] > 2.3
     assert 2.0 < tops[1] < 2.2 + 1e-3
-
-
-def test_a_ceiling_is_a_level_that_walls_of_both_axes_end_at():
-    levels = _Planes(np.array([[0, 0, 1.0]] * 3), np.array([0.0, 2.1, 2.5]))
-    along = np.zeros(3)
-    one = [Joint(axis, at, 2.5, along, 0.01) for axis, at in ((0, 1.0), (0, 4.0), (1, 0.0))]
-    low = [replace(joint, height=2.1) for joint in one]
-    cloud = np.random.default_rng(0).random((1000, 3)) * [1, 1, 2.5]
-    assert _lid(levels, [*one, *low], cloud, 1.5) == 2.5
-    assert _lid(levels, one[:2], cloud, 1.5) == np.inf  # of one axis
-    assert _lid(levels, low, cloud, 1.5) == np.inf  # much was seen above it
-    assert _lid(levels, one, cloud, 2.6) == np.inf
 
 
 def test_the_contrast_of_a_place_is_its_own():

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import binary_dilation, gaussian_filter1d
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -101,7 +101,7 @@ def find_ceilings(
                 if slanted and _open_over(free, cell, top, ridge):
                     height[cell] = ridge
         height[of_room] = _one_height(_spread(height, of_room, x, y, top), of_room)[of_room]
-    return _others(height, rooms, x, y, usual)
+    return _others(height, rooms, thin, x, y, usual)
 
 
 def _lookup(mask: Bools, i: NDArray[np.int64], j: NDArray[np.int64]) -> Bools:
@@ -172,12 +172,24 @@ def _spread(height: F64, room: Bools, x: F64, y: F64, top: float) -> F64:
     return _nearest(height, known, room & ~known, x, y)
 
 
-def _others(height: F64, rooms: NDArray[np.int64], x: F64, y: F64, usual: float) -> F64:
-    """Rooms of which nothing is known take the height of the nearest cell."""
+def _others(
+    height: F64, rooms: NDArray[np.int64], thin: Bools, x: F64, y: F64, usual: float
+) -> F64:
+    """Rooms of which nothing is known take the height of the nearest cell.
+
+    Those of thin cells alone lie in a wall, and doorways there are no higher than what they join:
+    they take the lowest height beside them.
+    """
     known = (rooms >= 0) & np.isfinite(height)
     if not known.any():
         return np.full_like(height, usual)
-    return _nearest(height, known, ~known, x, y)
+    out = _nearest(height, known, ~known, x, y)
+    for room in np.unique(rooms[(rooms >= 0) & ~known]):
+        of_room = rooms == room
+        beside = binary_dilation(of_room) & known
+        if thin[of_room].all() and beside.any():
+            out[of_room] = height[beside].min()
+    return out
 
 
 def _nearest(height: F64, known: Bools, wanted: Bools, x: F64, y: F64) -> F64:

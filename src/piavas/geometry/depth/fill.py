@@ -3,7 +3,8 @@
 Matching finds the edges of plain walls and ceilings alone. In a room most of them lie on few planes
 (Furukawa et al. 2009, Manhattan-world stereo): level ones, and two families of upright ones. Each
 patch of an image takes the plane, or the corner of planes, on which most of its edges lie, where
-there is none a plane of its own along the room's axes, and keeps it where other images agree.
+there is none a plane of its own along the room's axes. It ends at the ceiling of its room (`lids`)
+and is kept where other images agree.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from piavas.geometry.depth.joints import (
     mean_height,
     room_axes,
 )
+from piavas.geometry.depth.lids import find_lids, under
 from piavas.geometry.depth.plate import Plate
 from piavas.progress import track
 
@@ -50,7 +52,6 @@ BELIEVED = 0.3  # least score
 OWN, OWN_BELIEVED = 0.3, 0.4  # share of a patch's edges on a plane of its own, and least score
 TIED = 0.7  # of the best score from which a nearer plane is taken: rooms are hollow
 GAIN = 0.12  # that a second or third plane must add to the score
-LID, STRAY = 3, 0.03  # joints that make a level a lid, and share of the points above it
 CORNER = 3  # planes of a patch
 NEAREST, FARTHEST = 0.15, 8.0  # metres
 GRAIN, GRAINS = 0.03, 4  # metres of a cell of the cloud of points, and points that it must hold
@@ -92,11 +93,13 @@ def fill_flat(plates: Sequence[Plate], yaw: float) -> list[F32]:
     planes = _with_joints(planes, joints, yaw, np.array([p.pose[2, 3] for p in plates]))
     stay = [p.stays[p.depth > 0] > 0 for p in plates]
     cloud = _thin(np.concatenate([at[own] for at, own in zip(points, stay, strict=True)]))
-    lid = _lid(planes, joints, cloud, float(np.median([p.pose[2, 3] for p in plates])))
-    filled = [
-        _fill(plate, draw_joints(plate, joints, yaw), planes, cloud, lid)
-        for plate in track(plates, "fill flat", len(plates))
-    ]
+    levels = planes.offset[planes.normal[:, 2] > 0.5].tolist()
+    height = float(np.median([p.pose[2, 3] for p in plates]))
+    lids = find_lids(levels, joints, cloud @ room_axes(yaw), height)
+    filled = []
+    for plate in track(plates, "fill flat", len(plates)):
+        ceiling = under(lids, plate.pose[:3, 3], plate.rays(), yaw)
+        filled.append(_fill(plate, draw_joints(plate, joints, yaw), planes, cloud, ceiling))
     return [_kept(plates, filled, i) for i in range(len(plates))]
 
 
@@ -168,19 +171,6 @@ def _with_joints(planes: _Planes, joints: list[Joint], yaw: float, eyes: F64) ->
     return _Planes(normal, offset)
 
 
-def _lid(planes: _Planes, joints: list[Joint], cloud: F64, eye: float) -> float:
-    """Height of the highest level above `eye` that walls end at on either axis; inf for none.
-
-    A place with much of `cloud` above it is no lid: a slanted ceiling, a higher room.
-    """
-    for height in -np.sort(-planes.offset[planes.normal[:, 2] > 0.5]):
-        on = [j.axis for j in joints if abs(j.height - height) < TOO_HIGH]
-        above = (cloud[:, 2] > height + 2 * APART).mean() if len(cloud) else 0.0
-        if height > eye and len(on) >= LID and len(set(on)) == 2:
-            return float(height) if above < STRAY else np.inf
-    return np.inf
-
-
 def _thin(points: F64) -> F64:
     """Means `[m, 3]` of the points in each cell of 3 cm that holds a few."""
     if not len(points):
@@ -211,10 +201,10 @@ def _rims(patch: NDArray[np.int32]) -> NDArray[np.bool_]:
     return np.asarray(cv2.dilate(label, near) != cv2.erode(label, near))
 
 
-def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64, lid: float = np.inf) -> F32:
+def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64, ceiling: F32 | None = None) -> F32:
     """Depth with a plane in every patch that has one; `sure` `[h, w]` is the depth of edges.
 
-    Nothing lies above `lid`: a patch that goes on there is the ceiling.
+    Nothing lies behind `ceiling` `[h, w]`: a patch that goes on there is the ceiling.
     """
     rays, eye = plate.rays(), plate.pose[:3, 3]
     patch, planar = _patches(plate.colour), planes.along(eye, rays)
@@ -226,9 +216,8 @@ def _fill(plate: Plate, sure: F32, planes: _Planes, cloud: F64, lid: float = np.
     order = np.argsort(owner, kind="stable")
     starts = np.searchsorted(owner[order], np.arange(patch.max() + 2))
     out = plate.stays.copy()
-    ceiling = np.full(out.shape, np.inf)
-    if np.isfinite(lid):
-        ceiling = _Planes(np.array([[0, 0, 1.0]]), np.array([lid])).along(eye, rays)[..., 0]
+    if ceiling is None:
+        ceiling = np.full(out.shape, np.inf, np.float32)
     for number, box in enumerate(find_objects(patch), 1):
         grown = tuple(slice(max(side.start - 3, 0), side.stop + 3) for side in box)
         mask, known = patch[grown] == number, sure[grown]
