@@ -75,6 +75,28 @@ def test_a_room_goes_on_behind_a_curtain_and_not_into_a_window(turned):
     np.testing.assert_array_equal(inside[:, 1], (middle > 0) & (middle < 4))
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [((3.88, 0.75, HEIGHT), (4.0, 0.0, 0.7)), ((4.0, 2.1, HEIGHT), (4.16, 0.0, 2.1))],
+    ids=["a curtain up to the ceiling", "a lintel over a glass door"],
+)
+def test_a_wall_that_shows_under_what_hangs_is_the_wall(before, behind, turned):
+    box = Box(np.array([-0.5, -0.5, -0.3]), (110, 84, 66), VOXEL, 0.0)
+    parts = [wall(0.0, 1)]
+    for x, low, high in (before, behind):
+        at, facing = wall(x, -1, high)
+        parts.append((at[at[:, 2] > low], facing[at[:, 2] > low]))
+    at, facing = (np.concatenate(part) for part in zip(*parts, strict=True))
+    walls = [(0.0, 1), (before[0], -1), (behind[0], -1)]
+    if turned:
+        at[:, 0], facing = 4 - at[:, 0], -facing
+        walls = [(4 - x, -way) for x, way in walls]
+    plan, inside = labelled(box, at, facing, walls)
+    middle = (plan.x[:-1] + plan.x[1:]) / 2
+    np.testing.assert_array_equal(inside[:, 1], (middle > 0) & (middle < 4))
+
+
 def test_little_that_is_seen_counts_only_close_behind_a_wall():
     walls = [Plane(0, 3.9, -1, 5.0), Plane(0, 0.0, 1, 5.0)]
     faint = [Plane(0, at, way, 0.3) for at, way in ((4.0, -1), (4.7, -1), (3.8, -1), (4.0, 1))]

@@ -1,7 +1,8 @@
 """Boundaries between the cells of a floor plan, and what was seen of a wall there.
 
 Furniture ends below: it is the upper part of a wall that tells. A curtain or a cupboard that goes
-as high still ends under the ceiling, where the wall behind it shows over its top.
+as high still ends under the ceiling, where the wall behind it shows over its top, or it hangs, and
+the wall behind it shows under it, down to the floor.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ COLUMN = 0.1  # metres of a wall's length that are looked at together
 SHOWS = 3  # surfaces above what stands before it from which a wall shows in a column
 LEAST = 2  # such columns of a cell that are stray
 DEEPEST = 0.7  # metres that cupboards and curtains stand before a wall
+FOOT = 0.1, 0.5  # metres over the floor between which a wall shows that stands there
+WAIST = 1.0  # metres over the floor from which what hangs shows as well as in the upper part
+THIRD = 0.33  # of its full surface from which a wall shows in a column
 NEAR = 0.08  # metres from a line within which a surface is the wall there
 
 
@@ -73,8 +77,12 @@ def find_edges(
         lines, other = (plan.x, plan.y) if axis == 0 else (plan.y, plan.x)
         at = across[axis].at
         i, j, _ = box.index(at).T
-        upper = (at[:, 2] > floor + UPPER * (under[i, j] - floor)) & (at[:, 2] < under[i, j])
-        at, facing = at[upper], across[axis].facing[upper]
+        facing, tall = across[axis].facing, under[i, j] - floor
+        within = {
+            "upper": (at[:, 2] > floor + UPPER * tall) & (at[:, 2] < under[i, j]),
+            "waist": (at[:, 2] > floor + WAIST) & (at[:, 2] < floor + UPPER * tall),
+            "foot": (at[:, 2] > floor + FOOT[0]) & (at[:, 2] < floor + FOOT[1]),
+        }
         bins = [max(1, int(length / COLUMN)) for length in np.diff(other)]
         columns = [np.linspace(*ends, n + 1) for ends, n in zip(pairwise(other), bins, strict=True)]
         edges = np.unique(np.concatenate(columns))
@@ -83,10 +91,14 @@ def find_edges(
         column = np.clip(np.searchsorted(edges, at[:, 1 - axis], "right") - 1, 0, len(edges) - 2)
         shares = {}
         for way in (-1, 1):
-            mine = facing == way
-            owner = _owners(lines, walls[axis], at[mine, axis], way)
-            spots = _Spots(owner, column[mine], at[mine, 2])
-            shares[way] = _without_hung(spots.shares(full), spots, way * lines, cells, box.voxel)
+            owner = _owners(lines, walls[axis], at[:, axis], way)
+            spots = {
+                part: _Spots(owner[mine], column[mine], at[mine, 2])
+                for part, mine in ((part, (facing == way) & on) for part, on in within.items())
+            }
+            upper = spots["upper"]
+            share = _without_hung(upper.shares(full), upper, way * lines, cells, box.voxel)
+            shares[way] = _on_feet(share, spots, way * lines, cells, edges, box.voxel)
         for line in range(1, len(lines) - 1):
             for cell in range(len(other) - 1):
                 one, two = (float(shares[way][line, cells[cell]].mean()) for way in (-1, 1))
@@ -184,6 +196,42 @@ def _without_hung(
             if behind[cell].sum() > max(before[cell].sum(), LEAST):
                 out[near, cell] = 0
                 out[far, cell[behind[cell]]] = 1
+    return out
+
+
+def _on_feet(
+    shares: NDArray[np.float64],
+    spots: dict[str, _Spots],
+    offset: NDArray[np.float64],
+    cells: list[NDArray[np.int64]],
+    edges: NDArray[np.float64],
+    voxel: float,
+) -> NDArray[np.float64]:
+    """`shares` `[l, b]` of walls that stand on the floor.
+
+    Where a line shows under what is seen of a nearer one from its waist up, that one hangs. A
+    lintel has no waist: what shows under it may lie in a recess.
+
+    Args:
+        shares: of the columns.
+        spots: the surfaces of the upper part, the waist and the foot.
+        offset: `[l]` of the lines, rising into the room.
+        cells: the columns of each cell along the lines.
+        edges: `[b + 1]` ends of the columns, metres.
+        voxel: metres.
+    """
+    out, room = shares.copy(), THIRD * np.diff(edges) / voxel**2
+    full = np.broadcast_to(np.maximum(room * (FOOT[1] - FOOT[0]), 1e-9), shares.shape)
+    feet = spots["foot"].shares(full) >= 1
+    body = (spots["waist"].shares(full) >= 1) & (shares > 0) & ~feet
+    for near, far in permutations(range(len(offset)), 2):
+        if not 0 < offset[near] - offset[far] < DEEPEST:
+            continue
+        for cell in cells:
+            hangs = body[near, cell] & feet[far, cell]
+            if hangs.sum() > max(feet[near, cell].sum(), LEAST):
+                out[near, cell] = 0
+                out[far, cell[feet[far, cell]]] = 1
     return out
 
 
