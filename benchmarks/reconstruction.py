@@ -2,7 +2,7 @@
 
     python benchmarks/reconstruction.py [--seeds 1 2 3 4 5] [--depth sensor|stereo]
         [--frames 60] [--width 640] [--rooms 2]
-        [--ceiling level|pitched|gabled|attic|stepped] [--shape]
+        [--ceiling level|pitched|gabled|attic|stepped] [--shape] [--rays 120000]
 
 Pictures are 320 pixels wide with a sensor, 640 for stereo, or as asked for.
 
@@ -141,14 +141,14 @@ def doorways_open(mesh: Mesh, world: World) -> int:
     return count
 
 
-def sound(mesh: Mesh, world: World) -> dict[str, object]:
+def sound(mesh: Mesh, world: World, rays: int = RAYS) -> dict[str, object]:
     """What sound makes of the difference."""
     truth, like = world.scene(), with_true_materials(mesh, world)
     places = world.free_points(1 + HEADS, 1, height=1.5, clearance=0.5)
     one, other = (
-        expected(truth, places[0], places[1:], rays=2 * RAYS, seed=seed) for seed in (0, 1)
+        expected(truth, places[0], places[1:], rays=2 * rays, seed=seed) for seed in (0, 1)
     )
-    found = expected(like, places[0], places[1:], rays=RAYS)
+    found = expected(like, places[0], places[1:], rays=rays)
     return {
         "absorption": round(absorbing(like) / absorbing(truth) - 1, 3),
         **found.off(one.mean(other)),
@@ -189,6 +189,7 @@ def main() -> None:
     parser.add_argument("--rooms", type=int, default=None)
     parser.add_argument("--ceiling", default="level", choices=KINDS)
     parser.add_argument("--shape", action="store_true", help="leave sound out")
+    parser.add_argument("--rays", type=int, default=RAYS, help="twice as many in the truth")
     options = parser.parse_args()
     stereo = options.depth == "stereo"
     width = options.width or (640 if stereo else 320)
@@ -199,7 +200,7 @@ def main() -> None:
                 height=3 * width // 4, film=stereo, ceiling=options.ceiling,
             )  # fmt: skip
             mesh, row = measure(load_capture(folder), world, options.depth)
-            row |= {} if options.shape else sound(mesh, world)
+            row |= {} if options.shape else sound(mesh, world, options.rays)
         print(json.dumps({"seed": seed, "depth": options.depth, "width": width, **row}), flush=True)
 
 
