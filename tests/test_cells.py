@@ -57,6 +57,17 @@ def labelled(box, at, facing, walls):
     return plan, inside
 
 
+def assert_the_room_ends_at_its_walls(box, parts, walls, turned):
+    """The room goes from x = 0 to 4, also seen the other way round."""
+    at, facing = (np.concatenate(part) for part in zip(*parts, strict=True))
+    if turned:
+        at[:, 0], facing = 4 - at[:, 0], -facing
+        walls = [(4 - x, -way) for x, way in walls]
+    plan, inside = labelled(box, at, facing, walls)
+    middle = (plan.x[:-1] + plan.x[1:]) / 2
+    np.testing.assert_array_equal(inside[:, 1], (middle > 0) & (middle < 4))
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_room_goes_on_behind_a_curtain_and_not_into_a_window(turned):
     """Over a curtain that hides nearly all of it the wall shows; a pane ends under the wall."""
@@ -65,14 +76,7 @@ def test_a_room_goes_on_behind_a_curtain_and_not_into_a_window(turned):
     parts = [wall(0.0, 1), wall(4.0, -1), wall(curtain, -1, 2.3), wall(pane, -1, 2.2)]
     strip = parts[1][0][:, 2] > 2.3
     parts[1] = parts[1][0][strip], parts[1][1][strip]
-    at, facing = (np.concatenate(part) for part in zip(*parts, strict=True))
-    walls = [*FRONT, (curtain, -1), (pane, -1)]
-    if turned:
-        at[:, 0], facing = 4 - at[:, 0], -facing
-        walls = [(4 - x, -way) for x, way in walls]
-    plan, inside = labelled(box, at, facing, walls)
-    middle = (plan.x[:-1] + plan.x[1:]) / 2
-    np.testing.assert_array_equal(inside[:, 1], (middle > 0) & (middle < 4))
+    assert_the_room_ends_at_its_walls(box, parts, [*FRONT, (curtain, -1), (pane, -1)], turned)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -87,14 +91,8 @@ def test_a_wall_that_shows_under_what_hangs_is_the_wall(before, behind, turned):
     for x, low, high in (before, behind):
         at, facing = wall(x, -1, high)
         parts.append((at[at[:, 2] > low], facing[at[:, 2] > low]))
-    at, facing = (np.concatenate(part) for part in zip(*parts, strict=True))
     walls = [(0.0, 1), (before[0], -1), (behind[0], -1)]
-    if turned:
-        at[:, 0], facing = 4 - at[:, 0], -facing
-        walls = [(4 - x, -way) for x, way in walls]
-    plan, inside = labelled(box, at, facing, walls)
-    middle = (plan.x[:-1] + plan.x[1:]) / 2
-    np.testing.assert_array_equal(inside[:, 1], (middle > 0) & (middle < 4))
+    assert_the_room_ends_at_its_walls(box, parts, walls, turned)
 
 
 def test_little_that_is_seen_counts_only_close_behind_a_wall():

@@ -41,8 +41,7 @@ class Corners:
     @cached_property
     def edges(self) -> Edges:
         """The longest `MOST_EDGES`."""
-        edges = find_edges(self.scene, self.patches, self.caster)
-        return edges.take(np.arange(min(len(edges), MOST_EDGES)))
+        return find_edges(self.scene, self.patches, self.caster).first(MOST_EDGES)
 
     @cached_property
     def mirrors(self) -> NDArray[np.int32]:
@@ -54,7 +53,7 @@ class Corners:
     @cached_property
     def doubles(self) -> NDArray[np.int64]:
         """Ordered pairs `[n, 2]` of edges of which some part sees some part."""
-        edges = self.edges.take(np.arange(min(len(self.edges), MOST_DOUBLE)))
+        edges = self.edges.first(MOST_DOUBLE)
         a, b = (i.ravel() for i in np.indices((len(edges), len(edges))))
         a, b = a[a < b], b[a < b]
         places = edges.points(np.linspace(0, 1, 5))

@@ -41,6 +41,10 @@ class Edges:
         """Those of `index`."""
         return Edges(*(value[index] for value in vars(self).values()))
 
+    def first(self, most: int) -> Edges:
+        """The first `most` of them, all if there are fewer."""
+        return self.take(np.arange(min(len(self), most)))
+
     @property
     def end(self) -> Array:
         """`[e, 3]` metres."""

@@ -7,6 +7,7 @@ the wall behind it shows under it, down to the floor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise, permutations
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from piavas.geometry.fusion import Box
 from piavas.geometry.planes import Crossings, Plane
 from piavas.geometry.prisms import Plan
+
+Bools = NDArray[np.bool_]
 
 UNSEEN_COST = 0.6  # of a metre of boundary without a wall, re one metre of plan
 UPPER = 0.8  # of the height, from which surfaces tell a wall from furniture
@@ -165,7 +168,7 @@ def _full(
     spot[..., axis] = lines[:, None]
     spot[..., 1 - axis] = (edges[1:] + edges[:-1]) / 2
     i, j, _ = np.moveaxis(box.index(spot), -1, 0)
-    height = 0.33 * (1 - UPPER) * (under[i, j] - floor)
+    height = THIRD * (1 - UPPER) * (under[i, j] - floor)
     return np.maximum(height * np.diff(edges) / box.voxel**2, 1e-9)
 
 
@@ -187,16 +190,13 @@ def _without_hung(
         cells: the columns of each cell along the lines.
         voxel: metres.
     """
-    out, count = shares.copy(), shares.shape[1]
-    for near, far in permutations(range(len(offset)), 2):
-        if not 0 < offset[near] - offset[far] < DEEPEST:
-            continue
-        behind, before = (spots.over(*pair, count, voxel) for pair in ((far, near), (near, far)))
-        for cell in cells:
-            if behind[cell].sum() > max(before[cell].sum(), LEAST):
-                out[near, cell] = 0
-                out[far, cell[behind[cell]]] = 1
-    return out
+    count = shares.shape[1]
+
+    def evidence(near: int, far: int) -> tuple[Bools, Bools, Bools]:
+        behind = spots.over(far, near, count, voxel)
+        return behind, spots.over(near, far, count, voxel), behind
+
+    return _moved_behind(shares, offset, cells, evidence)
 
 
 def _on_feet(
@@ -220,18 +220,39 @@ def _on_feet(
         edges: `[b + 1]` ends of the columns, metres.
         voxel: metres.
     """
-    out, room = shares.copy(), THIRD * np.diff(edges) / voxel**2
+    room = THIRD * np.diff(edges) / voxel**2
     full = np.broadcast_to(np.maximum(room * (FOOT[1] - FOOT[0]), 1e-9), shares.shape)
     feet = spots["foot"].shares(full) >= 1
     body = (spots["waist"].shares(full) >= 1) & (shares > 0) & ~feet
+    return _moved_behind(
+        shares, offset, cells, lambda near, far: (body[near] & feet[far], feet[near], feet[far])
+    )
+
+
+def _moved_behind(
+    shares: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    cells: list[NDArray[np.int64]],
+    evidence: Callable[[int, int], tuple[Bools, Bools, Bools]],
+) -> NDArray[np.float64]:
+    """`shares` `[l, b]`, where nearer lines lose their cells to walls close behind them.
+
+    Args:
+        shares: of the columns.
+        offset: `[l]` of the lines, rising into the room.
+        cells: the columns of each cell along the lines.
+        evidence: of a nearer and a farther line, the columns `[b]` that say so, those that speak
+            against it, and those in which the farther one then shows.
+    """
+    out = shares.copy()
     for near, far in permutations(range(len(offset)), 2):
         if not 0 < offset[near] - offset[far] < DEEPEST:
             continue
+        hung, against, shows = evidence(near, far)
         for cell in cells:
-            hangs = body[near, cell] & feet[far, cell]
-            if hangs.sum() > max(feet[near, cell].sum(), LEAST):
+            if hung[cell].sum() > max(against[cell].sum(), LEAST):
                 out[near, cell] = 0
-                out[far, cell[feet[far, cell]]] = 1
+                out[far, cell[shows[cell]]] = 1
     return out
 
 
