@@ -1,11 +1,14 @@
-"""What the refiner costs beside a straightforward PyTorch network of the same shape, on the CPU.
+"""What the refiner costs beside a straightforward PyTorch network of the same shape.
 
     python benchmarks/refine.py [--blocks 30] [--channels 64] [--rounds 3] [--ways plain ours ...]
+        [--device cpu|cuda]
 
-One JSON line a way: CPU seconds of one evaluation of a 1 s clip, real time at four evaluations, CPU
-seconds of a training step, each also as a ratio to the plain network's in the same run (the ways
-take turns), how far the outputs are from the plain network's, and the peak memory of training in a
-process of its own. OMP_NUM_THREADS=1 keeps all of it to one thread.
+One JSON line a way: seconds of one evaluation of a 1 s clip, real time at four evaluations, seconds
+of a training step, each also as a ratio to the plain network's in the same run (the ways take
+turns), how far the outputs are from the plain network's, and the peak memory of training in a
+process of its own. Seconds are those of the CPU, and OMP_NUM_THREADS=1 keeps all of it to one
+thread; on a GPU they are of the clock, from when all work before is done until this is, and memory
+is the card's. There, single precision is TensorFloat-32 in convolutions, as is PyTorch's default.
 
     python benchmarks/refine.py --minutes 60 [--ways spectral]
 
@@ -23,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +74,14 @@ class Plain(nn.Module):
         return net.out(F.relu(net.mix(F.relu(total))))
 
 
-def make(way: str, blocks: int, channels: int) -> tuple[Refiner, nn.Module, TrainConfig]:
+def make(way: str, args: argparse.Namespace) -> tuple[Refiner, nn.Module, TrainConfig]:
     """A refiner with all weights alive, what is called, and how it trains."""
     torch.manual_seed(0)
-    config = RefinerConfig(blocks=blocks, cycle=min(blocks, 10), channels=channels)
+    config = RefinerConfig(blocks=args.blocks, cycle=min(args.blocks, 10), channels=args.channels)
     refiner = Refiner(RefinerConfig.spectral() if way == "spectral" else config)
     for value in refiner.network.parameters():
         nn.init.normal_(value, std=0.06)
+    refiner.network.to(args.device)
     network: nn.Module = Plain(refiner.network) if way == "plain" else refiner.network
     training = TrainConfig(precision="bf16" if way == "bf16" else "fp32", compile=way == "compiled")
     return refiner, network, training
@@ -89,25 +94,34 @@ def clips() -> list[Clip]:
     return [Clip(str(i), s[:1], s[1:3], s[3:], RATE, pose, source) for i, s in enumerate(sounds)]
 
 
-def spent(work: Callable[[], Any]) -> tuple[Any, float]:
-    started = time.process_time()
+def now(device: str) -> float:
+    """Seconds of the CPU, or of the clock once the card has done all that it was given."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def spent(work: Callable[[], Any], device: str) -> tuple[Any, float]:
+    started = now(device)
     result = work()
-    return result, time.process_time() - started
+    return result, now(device) - started
 
 
-def hear(way: str, network: nn.Module) -> Tensor:
+def hear(way: str, network: nn.Module, device: str) -> Tensor:
     """One evaluation of one second."""
     generator = torch.Generator().manual_seed(1)
     x_t, x_tx, place = (
-        torch.randn(size, generator=generator)
+        torch.randn(size, generator=generator).to(device)
         for size in ((1, 2, RATE), (1, 1, RATE), (1, FEATURES))
     )
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=way == "bf16"):
-        return network(x_t, torch.full((1,), 0.25), x_tx, place).float()
+    half = torch.autocast(device, torch.bfloat16, enabled=way == "bf16")
+    with torch.inference_mode(), half:
+        return network(x_t, torch.full((1,), 0.25, device=device), x_tx, place).float()
 
 
-def trainer(way: str, blocks: int, channels: int) -> Callable[[], Any]:
-    refiner, network, config = make(way, blocks, channels)
+def trainer(way: str, args: argparse.Namespace) -> Callable[[], Any]:
+    refiner, network, config = make(way, args)
     run = Run(refiner, config, Path(tempfile.gettempdir()))
     if way == "plain":
         run.network = network
@@ -118,33 +132,34 @@ def trainer(way: str, blocks: int, channels: int) -> Callable[[], Any]:
 def peak_gb(way: str, args: argparse.Namespace) -> float:
     """Of two training steps in a fresh process."""
     shape = ["--blocks", str(args.blocks), "--channels", str(args.channels)]
+    shape += ["--device", args.device]
     command = [sys.executable, __file__, "--child", way, *shape]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def child(way: str, blocks: int, channels: int) -> None:
-    step = trainer(way, blocks, channels)
+def child(way: str, args: argparse.Namespace) -> None:
+    step = trainer(way, args)
     step()
     step()
-    peak = peak_mb()
+    peak = peak_mb() if args.device == "cpu" else torch.cuda.max_memory_allocated() / 2**20
     print("nan" if peak is None else peak / 1000)
 
 
 def refine_long(way: str, args: argparse.Namespace) -> dict[str, Any]:
     """Memory and time of one call on long sound."""
-    refiner, _, _ = make(way, args.blocks, args.channels)
+    refiner, _, _ = make(way, args)
     generator, length = np.random.default_rng(0), round(args.minutes * 60 * RATE)
     x_sim = np.stack([generator.standard_normal(length, np.float32) for _ in range(2)])
     x_tx = x_sim[:1].copy()
     pose = Pose.at((0, 0, 1.5)).matrix
     refiner(x_sim[:, :RATE], x_tx[:, :RATE], pose, (2.0, 1.0, 1.5), steps=1)
     before = peak_mb() or math.nan
-    out, seconds = spent(lambda: refiner(x_sim, x_tx, pose, (2.0, 1.0, 1.5), steps=1))
+    out, seconds = spent(lambda: refiner(x_sim, x_tx, pose, (2.0, 1.0, 1.5), steps=1), args.device)
     risen = (peak_mb() or math.nan) - before
     return {
         "way": way,
         "minutes": args.minutes,
-        "cpu_s": round(seconds, 1),
+        "seconds": round(seconds, 1),
         "in_mb": round((x_sim.nbytes + x_tx.nbytes) / 2**20),
         "out_mb": round(out.nbytes / 2**20),
         "peak_above_input_and_output_mb": round(risen - out.nbytes / 2**20),
@@ -159,29 +174,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--minutes", type=float, help="refine so much sound, and no more than that")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--child", choices=WAYS)
     args = parser.parse_args()
     if args.child:
-        child(args.child, args.blocks, args.channels)
+        child(args.child, args)
         return
     if args.minutes:
         for way in args.ways:
             if way in ("ours", "spectral"):
                 print(json.dumps(refine_long(way, args)), flush=True)
         return
-    networks = {way: make(way, args.blocks, args.channels)[1].eval() for way in args.ways}
+    networks = {way: make(way, args)[1].eval() for way in args.ways}
     if "compiled" in networks:
         networks["compiled"] = torch.compile(networks["compiled"])  # type: ignore[assignment]
-    steps = {way: trainer(way, args.blocks, args.channels) for way in args.ways}
-    outputs = {way: hear(way, network) for way, network in networks.items()}
+    steps = {way: trainer(way, args) for way in args.ways}
+    outputs = {way: hear(way, network, args.device) for way, network in networks.items()}
     for step in steps.values():
         step()
     heard: dict[str, list[float]] = {way: [] for way in args.ways}
     learnt: dict[str, list[float]] = {way: [] for way in args.ways}
     for _ in range(args.rounds):
         for way in args.ways:
-            heard[way].append(spent(lambda way=way: hear(way, networks[way]))[1])  # type: ignore[misc]
-            learnt[way].append(spent(steps[way])[1])
+            once = partial(hear, way, networks[way], args.device)
+            heard[way].append(spent(once, args.device)[1])
+            learnt[way].append(spent(steps[way], args.device)[1])
     plain = args.ways[0]
     for way in args.ways:
         evaluation, step = float(np.median(heard[way])), float(np.median(learnt[way]))
@@ -189,11 +206,12 @@ def main() -> None:
         off = float((outputs[way] - outputs[plain]).abs().max() / outputs[plain].abs().max())
         row = {
             "way": way,
+            "device": args.device,
             "threads": torch.get_num_threads(),
-            "evaluation_cpu_s": round(evaluation, 4),
+            "evaluation_s": round(evaluation, 5),
             f"faster_than_{plain}": round(float(np.median(heard[plain])) / evaluation, 2),
             "real_time_at_4": round(1 / (EVALUATIONS * evaluation), 2),
-            "step_cpu_s": round(step, 2),
+            "step_s": round(step, 4),
             f"step_faster_than_{plain}": round(float(np.median(learnt[plain])) / step, 2),
             "furthest": float(f"{off:.2g}") if same else None,
             "training_peak_gb": round(peak_gb(way, args), 2),

@@ -11,7 +11,6 @@ from piavas.acoustics.defects import find_holes, turned_over
 from piavas.acoustics.hrtf import load_hrtf
 from piavas.acoustics.simulator import Simulator
 from piavas.errors import GeometryError, HrtfError, MaterialError, SimulationError
-from piavas.llvm import mitsuba
 from piavas.rays import RayCaster
 from piavas.scene import ImpulseResponses, Material, Scene
 
@@ -139,38 +138,6 @@ def sofa(path, **changes):
 def test_heads_with_few_directions_or_no_rate_are_refused(tmp_path, damage, what):
     with pytest.raises(HrtfError, match=what):
         load_hrtf(sofa(tmp_path / "head.sofa", **damage))
-
-
-def gpu() -> bool:
-    return any(name.startswith("cuda") for name in mitsuba().variants()) and _has_device()
-
-
-def _has_device() -> bool:
-    import drjit
-
-    return bool(drjit.has_backend(drjit.JitBackend.CUDA))
-
-
-def test_cuda_variant_traces_the_same(tmp_path):
-    if not gpu():
-        pytest.skip("no CUDA device")
-    import os
-    import subprocess
-    import sys
-
-    code = (
-        "import numpy as np; from piavas.rays import RayCaster; from piavas.scene import Scene;"
-        "s = Scene.shoebox((6, 4, 3)); w = np.random.default_rng(0).normal(size=(500, 3));"
-        "w /= np.linalg.norm(w, axis=1, keepdims=True);"
-        f"np.save(r'{tmp_path / 't.npy'}', RayCaster(s.vertices, s.faces).closest("
-        "np.tile([1, 1, 1.5], (500, 1)), w)[0])"
-    )
-    env = {**os.environ, "PIAVAS_VARIANT": "cuda_ad_mono"}
-    subprocess.run([sys.executable, "-c", code], env=env, check=True)
-    way = np.random.default_rng(0).normal(size=(500, 3))
-    way /= np.linalg.norm(way, axis=1, keepdims=True)
-    here, _ = RayCaster(BOX.vertices, BOX.faces).closest(np.tile(SOURCE, (500, 1)), way)
-    np.testing.assert_allclose(np.load(tmp_path / "t.npy"), here, rtol=1e-5)
 
 
 def test_one_ray_many_rays_and_none():

@@ -180,9 +180,10 @@ class Run:
                 value.copy_(tensors[f"weight.{name}"])
                 self.averaged[name].copy_(tensors[f"average.{name}"])
                 if f"exp_avg.{name}" in tensors:
+                    moments = ("exp_avg", "exp_avg_sq")
                     self.optimizer.state[value] = {
-                        key: tensors[f"{key}.{name}"].clone()
-                        for key in ("step", "exp_avg", "exp_avg_sq")
+                        "step": tensors[f"step.{name}"].clone(),  # Adam counts on the CPU
+                        **{key: tensors[f"{key}.{name}"].to(value.device) for key in moments},
                     }
 
     def finish(self, clips: int, seconds: float) -> Refiner:
