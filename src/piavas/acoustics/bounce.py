@@ -55,7 +55,7 @@ def _mirrored(dx: float, dy: float, dz: float, n) -> tuple[float, float, float]:
 
 @njit(cache=True, error_model="numpy")
 def bounce_rays(  # type: ignore[no-untyped-def]
-    bounce, seed, ray, distance, face, face_normal, face_patch, patch_normal, patch_material,
+    bounce, seed, ray, distance, face, face_normal, face_patch, reflecting, patch_material,
     patch_mirror, absorption, scattering, order, position, direction, travelled, energy, ratio,
     weight, hero, pure, sequence, reach, full, cut, alive,
 ):  # fmt: skip
@@ -77,7 +77,7 @@ def bounce_rays(  # type: ignore[no-untyped-def]
             u, v = _uniform(seed, ray[i], 4 * bounce + 1), _uniform(seed, ray[i], 4 * bounce + 2)
             tx, ty, tz = _lambert(nx, ny, nz, u, v)
         else:
-            tx, ty, tz = _mirrored(dx, dy, dz, patch_normal[patch])
+            tx, ty, tz = _mirrored(dx, dy, dz, reflecting[patch])
             if tx * nx + ty * ny + tz * nz <= 0:
                 tx, ty, tz = _mirrored(dx, dy, dz, g)
         mean = 0.0

@@ -28,6 +28,7 @@ class Patches:
         area: `[p]` square metres.
         material: `[p]` index of its material; patches never mix materials.
         mirror: `[p]` large enough to carry image sources.
+        reflecting: `[p, 3]` unit normals by which rays are mirrored, see `piavas.acoustics.relief`.
     """
 
     of_face: NDArray[np.int32]
@@ -38,6 +39,7 @@ class Patches:
     area: NDArray[np.float64]
     material: NDArray[np.int32]
     mirror: NDArray[np.bool_]
+    reflecting: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.normal)
@@ -122,4 +124,5 @@ def _describe(
     np.maximum.at(upper, label, corners.max(axis=1))
     material = np.zeros(count, np.int32)
     material[label] = scene.face_material
-    return Patches(label, mean, offset, lower, upper, size, material, size >= minimum_area)
+    mirror = size >= minimum_area
+    return Patches(label, mean, offset, lower, upper, size, material, mirror, mean)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from piavas.acoustics.corners import Corners
 from piavas.acoustics.defects import check_faces, find_holes, leaving_through
 from piavas.acoustics.patches import Patches, face_normals, find_patches
+from piavas.acoustics.relief import over_relief
 from piavas.acoustics.trace import launch_directions
 from piavas.acoustics.transmission import Walls
 from piavas.errors import PiavasError, SimulationError
@@ -30,7 +31,7 @@ class Room:
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self.patches: Patches = find_patches(scene)
+        self.patches: Patches = over_relief(scene, find_patches(scene))
         self.caster = RayCaster(scene.vertices, scene.faces)
         self.corners = Corners(scene, self.patches, self.caster)
 

@@ -259,7 +259,7 @@ def trace(
         lengths, legs = lengths + float(distance.sum()), legs + len(distance)
         alive = np.empty(len(wave.ray), np.bool_)
         bounce_rays(
-            bounce, key, wave.ray, distance, face, normals, patches.of_face, patches.normal,
+            bounce, key, wave.ray, distance, face, normals, patches.of_face, patches.reflecting,
             patches.material, patches.mirror, absorption, scattering, order, wave.position,
             wave.direction, wave.travelled, wave.energy, wave.ratio, wave.weight, wave.hero,
             wave.pure, sequence, reach, FULL, CUT, alive,
