@@ -115,15 +115,21 @@ class Splat:
         )  # fmt: skip
 
     def _in(self, capture: Capture) -> Splat:
-        """The Gaussians in the capture's world: readers turn and move what they read."""
-        # A nerfstudio file states what was done before it was written; training saw it done.
-        kept = capture.layout == "nerfstudio"
-        move = np.eye(4) if kept else np.asarray(capture.transform, np.float64)
-        size = float(np.cbrt(abs(np.linalg.det(move[:3, :3])))) or 1.0
-        grown = capture.unit if kept else size
-        turn, place = move[:3, :3] / size, move[:3, 3]
-        mean = grown * (self.mean @ turn.T) + place
-        return Splat(mean, turn @ self.turn, grown * self.scale, self.opacity)
+        """The Gaussians in the capture's world."""
+        turn, move, unit = placed(capture)
+        mean = unit * (self.mean @ turn.T) + move
+        return Splat(mean, turn @ self.turn, unit * self.scale, self.opacity)
+
+
+def placed(capture: Capture) -> tuple[F64, F64, float]:
+    """How the frame of the capture's own files lies in its world, which readers turn and move:
+    rotation `[3, 3]`, place `[3]` in metres, and metres a unit.
+    """
+    # A nerfstudio file states what was done before it was written; training saw it done.
+    kept = capture.layout == "nerfstudio"
+    move = np.eye(4) if kept else np.asarray(capture.transform, np.float64)
+    size = float(np.cbrt(abs(np.linalg.det(move[:3, :3])))) or 1.0
+    return move[:3, :3] / size, move[:3, 3], capture.unit if kept else size
 
 
 def _rotations(q: F64) -> F64:
