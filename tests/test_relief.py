@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,22 @@ def test_clean_rooms_hardly_change(seed):
     np.testing.assert_array_equal(after.reflecting[patches.mirror], patches.normal[patches.mirror])
     turned = np.einsum("ij,ij->i", after.reflecting, patches.normal) < np.cos(np.radians(5))
     assert patches.area[turned].sum() < 0.05 * patches.area.sum()
+
+
+def test_a_rough_box_in_a_wide_field_takes_bounded_memory(rough):
+    ground = np.array([[-400.0, -400, 0], [400, -400, 0], [400, 400, 0], [-400, 400, 0]])
+    faces = np.array([[0, 1, 2], [0, 2, 3]]) + len(rough.vertices)
+    scene = Scene(
+        np.concatenate([rough.vertices + np.array([0, 0, 0.5]), ground]),
+        np.concatenate([rough.faces, faces]),
+        np.concatenate([rough.face_material, [1, 1]]),
+        rough.materials,
+    )
+    patches = find_patches(scene)
+    tracemalloc.start()
+    after = over_relief(scene, patches)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5e9  # bytes
+    sent = after.reflecting[~patches.mirror & (patches.area > 0)]
+    assert np.isfinite(sent).all() and len(sent) > 1000

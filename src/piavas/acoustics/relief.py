@@ -24,6 +24,7 @@ F64 = NDArray[np.float64]
 HEIGHT = 0.05  # metres off a plane that are relief: an eighth of the wavelength of 860 Hz
 REACH = 0.25  # metres about a face that are looked at
 GRAIN = 8e-4  # square metres for which one point stands
+MOST = 4_000_000  # points and cells, where a scene is so large that these are coarser
 SHARE = 0.25  # of what lies about a face that must lie about its plane
 SHARED = 1.05  # by how much a plane along one of the room's mirrors is preferred
 DIRECTIONS = 8  # most directions of mirrors that are tried
@@ -46,13 +47,15 @@ def over_relief(scene: Scene, patches: Patches) -> Patches:
     points, normals, weight = _points(scene, area)
     # Points by cell, so that those about a place lie in three by three rows of cells.
     low = points.min(axis=0) - REACH
-    shape = np.floor((points.max(axis=0) - low) / REACH).astype(np.int64) + 2
-    cell = np.ravel_multi_index(tuple(np.floor((points - low) / REACH).astype(np.int64).T), shape)
+    size = points.max(axis=0) - low
+    wide = max(REACH, float(np.cbrt((size + REACH).prod() / MOST)), float(size.max()) / MOST)
+    shape = np.floor(size / wide).astype(np.int64) + 2
+    cell = np.ravel_multi_index(tuple(np.floor((points - low) / wide).astype(np.int64).T), shape)
     order = np.argsort(cell, kind="stable")
     starts = np.searchsorted(cell[order], np.arange(shape.prod() + 1))
     reflecting = patches.reflecting.copy()
     reflecting[small] = _planes(
-        centre, patches.normal[small], _directions(patches), low, shape, starts,
+        centre, patches.normal[small], _directions(patches), low, wide, shape, starts,
         points[order], normals[order], weight[order],
     )  # fmt: skip
     return replace(patches, reflecting=reflecting)
@@ -60,7 +63,8 @@ def over_relief(scene: Scene, patches: Patches) -> Patches:
 
 def _points(scene: Scene, area: F64) -> tuple[F64, F64, F64]:
     """Points `[n, 3]` spread over the faces, normals `[n, 3]` there, and square metres of each."""
-    many = np.maximum(np.round(area / GRAIN), 1).astype(np.int64)
+    grain = max(GRAIN, float(area.sum()) / MOST)
+    many = np.maximum(np.round(area / grain), 1).astype(np.int64)
     face = np.repeat(np.arange(len(area)), many)
     u, v = np.random.default_rng(0).random((2, len(face)))
     a, b, c = np.moveaxis(scene.vertices[scene.faces[face]], 1, 0)
@@ -83,13 +87,15 @@ def _directions(patches: Patches) -> F64:
 
 
 @njit(cache=True)
-def _planes(centre, own, directions, low, shape, starts, points, normals, weight):  # type: ignore[no-untyped-def]
+def _planes(centre, own, directions, low, wide, shape, starts, points, normals, weight):  # type: ignore[no-untyped-def]
     """Normal `[n, 3]` of the plane that most of what lies about each place lies about."""
     out = own.copy()
     tried = np.empty((len(directions) + 2, 3))
     near = np.empty((len(points), 7))
     for row in range(len(centre)):
-        here = _about(centre[row], own[row], low, shape, starts, points, normals, weight, near)
+        here = _about(
+            centre[row], own[row], low, wide, shape, starts, points, normals, weight, near
+        )
         # Its own plane first, and of planes as good that one; then the mean of what faces its way.
         tried[0], count, total = own[row], 1, 0.0
         mean = np.zeros(3)
@@ -117,12 +123,12 @@ def _planes(centre, own, directions, low, shape, starts, points, normals, weight
 
 
 @njit(cache=True)
-def _about(place, own, low, shape, starts, points, normals, weight, near):  # type: ignore[no-untyped-def]
+def _about(place, own, low, wide, shape, starts, points, normals, weight, near):  # type: ignore[no-untyped-def]
     """Fill `near` with points (relative to `place`), normals and square metres of what lies within
     `REACH` and does not face away from `own`; how many.
     """
     count = 0
-    first = np.floor((place - low) / REACH).astype(np.int64)
+    first = np.floor((place - low) / wide).astype(np.int64)
     for i in range(max(first[0] - 1, 0), min(first[0] + 2, shape[0])):
         for j in range(max(first[1] - 1, 0), min(first[1] + 2, shape[1])):
             line = (i * shape[1] + j) * shape[2]
