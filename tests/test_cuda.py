@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from piavas.cli import main
-from piavas.llvm import mitsuba
+from piavas.llvm import mitsuba, traces_on_gpu
 from piavas.refine import Refiner, RefinerConfig, TrainConfig, save_clips, train
 from piavas.refine import model as model_module
 from test_refine import CORES, excited, make_clips
@@ -127,16 +127,9 @@ def test_commands_train_there_and_what_they_wrote_is_read_here(tmp_path):
     assert off(there(x_sim, x_tx, POSE, SOURCE), here(x_sim, x_tx, POSE, SOURCE)) < 1e-3
 
 
-def _traces_on_cuda() -> bool:
-    import drjit
-
-    names = mitsuba().variants()
-    return "cuda_ad_mono" in names and bool(drjit.has_backend(drjit.JitBackend.CUDA))
-
-
 def on_both(code: str, folder: Path) -> list[np.ndarray]:
     """What `code` saves at its first argument, by each of Mitsuba's variants."""
-    if not _traces_on_cuda():
+    if not traces_on_gpu(mitsuba()):
         pytest.skip("no CUDA device")
     found = []
     for variant in ("llvm_ad_mono", "cuda_ad_mono"):

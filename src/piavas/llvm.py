@@ -67,10 +67,7 @@ def mitsuba() -> ModuleType:
         ) from None
     variant = os.environ.get(VARIANT_VARIABLE, "llvm_ad_mono")
     if variant == "auto":
-        import drjit
-
-        gpu = drjit.has_backend(drjit.JitBackend.CUDA) and "cuda_ad_mono" in mi.variants()
-        variant = "cuda_ad_mono" if gpu else "llvm_ad_mono"
+        variant = "cuda_ad_mono" if traces_on_gpu(mi) else "llvm_ad_mono"
     try:
         mi.set_variant(variant)
     except (ImportError, AttributeError) as problem:
@@ -80,3 +77,10 @@ def mitsuba() -> ModuleType:
             mend=f"choose one of {', '.join(mi.variants())}; for LLVM: {MEND}",
         ) from None
     return mi
+
+
+def traces_on_gpu(mi: ModuleType) -> bool:
+    """Whether Mitsuba's `cuda_ad_mono` can be used here."""
+    import drjit
+
+    return bool(drjit.has_backend(drjit.JitBackend.CUDA)) and "cuda_ad_mono" in mi.variants()

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from piavas.capture import Capture
+from piavas.capture.pairs import unproject
 from piavas.capture.types import Frame
 from piavas.errors import GeometryError, MissingDependencyError
 from piavas.files import atomic
@@ -46,7 +47,6 @@ class SplatConfig:
 
     Args:
         steps: one image each.
-        start: discs to begin with.
         likeness: share of 1 - SSIM in the loss beside the absolute difference.
         normals: weight of the disagreement of normals.
         together: weight of the spread of discs along a ray.
@@ -57,7 +57,6 @@ class SplatConfig:
     """
 
     steps: int = 7_000
-    start: int = 200_000
     likeness: float = 0.2
     normals: float = 0.05
     together: float = 0.01
@@ -78,11 +77,9 @@ def surface_points(
         drawn = chance.random(len(known))
         kept = np.argsort(drawn)[:count]  # each pixel draws a lot, and the lowest of all stay
         known = known[kept]
-        lens, pose = found.frame.intrinsics, found.frame.pose
         row, column = np.divmod(known, found.depth.shape[1])
-        seen = [(column - lens.cx) / lens.fx, (lens.cy - row) / lens.fy, -np.ones(len(known))]
-        there = np.stack(seen, axis=1) * found.depth.ravel()[known].astype(np.float64)[:, None]
-        place = np.concatenate([place, there @ pose[:3, :3].T + pose[:3, 3]])
+        depth = found.depth.ravel()[known].astype(np.float64)
+        place = np.concatenate([place, unproject(found.frame, column, row, depth)])
         color = np.concatenate([color, found.frame.image()[row, column]])
         lot = np.concatenate([lot, drawn[kept]])
         low = np.argsort(lot)[:count]
@@ -122,7 +119,7 @@ def train_splat(
 
     torch.manual_seed(config.seed)
     size = float(np.linalg.norm(capture.positions - capture.positions.mean(0), axis=1).max()) or 1.0
-    discs = _discs(points, colors, device)
+    discs = _discs(points, colors, config.seed, device)
     rates = {k: v * (size if k == "means" else 1) for k, v in RATES.items()}
     movers = {
         k: torch.optim.Adam([{"params": discs[k], "lr": rates[k], "name": k}], eps=1e-15)
@@ -198,7 +195,9 @@ def _likeness(one: Tensor, other: Tensor) -> Tensor:
     return (like / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))).mean()
 
 
-def _discs(points: F64, colors: NDArray[np.uint8], device: str) -> torch.nn.ParameterDict:
+def _discs(
+    points: F64, colors: NDArray[np.uint8], seed: int, device: str
+) -> torch.nn.ParameterDict:
     """A disc at each point, as wide as its neighbours are far, turned at random."""
     import torch
 
@@ -207,7 +206,7 @@ def _discs(points: F64, colors: NDArray[np.uint8], device: str) -> torch.nn.Para
     start = {
         "means": points,
         "scales": np.log(width)[:, None].repeat(3, 1),
-        "quats": np.random.default_rng(0).normal(size=(len(points), 4)),
+        "quats": np.random.default_rng(seed).normal(size=(len(points), 4)),
         "opacities": np.full(len(points), np.log(0.1 / 0.9)),
         "colors": colors / 255.0,
     }
