@@ -17,6 +17,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from piavas.capture import Capture
+from piavas.capture.gravity import OPENCV_TO_OPENGL
 from piavas.capture.types import Frame
 from piavas.errors import GeometryError
 from piavas.geometry.depth.source import DepthMap
@@ -95,8 +96,7 @@ class Splat:
     def draw(self, frame: Frame) -> F32:
         """Median depth `[h, w]` in metres; 0 where more than half of the light passes."""
         camera = frame.intrinsics
-        flip = np.diag([1.0, -1.0, -1.0])  # to OpenCV axes
-        turn = flip @ frame.pose[:3, :3].T
+        turn = OPENCV_TO_OPENGL @ frame.pose[:3, :3].T
         place = (self.mean - frame.pose[:3, 3]) @ turn.T
         # Past the nearest plane, or it would be drawn over all the image.
         seen = np.flatnonzero((place[:, 2] > NEAREST) & (self.opacity > FAINT))

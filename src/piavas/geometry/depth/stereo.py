@@ -17,6 +17,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from piavas.capture import Capture
+from piavas.capture.gravity import OPENCV_TO_OPENGL
 from piavas.capture.types import Frame, Intrinsics
 from piavas.errors import GeometryError
 from piavas.geometry.depth.fill import fill_flat
@@ -39,7 +40,6 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 AGAIN = 0.5  # size of the first changes tried to planes that were matched before
 ROOM = 8.0  # metres beyond which what was matched is not of the room
-FLIP = np.diag([1.0, -1.0, -1.0])  # between OpenGL and OpenCV axes
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _Match:
     @property
     def turn(self) -> F64:
         """World to camera, OpenCV axes."""
-        return np.asarray(FLIP @ self.frame.pose[:3, :3].T)
+        return np.asarray(OPENCV_TO_OPENGL @ self.frame.pose[:3, :3].T)
 
     @property
     def upright(self) -> F32:

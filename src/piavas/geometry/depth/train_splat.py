@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from piavas.capture import Capture
+from piavas.capture.gravity import OPENCV_TO_OPENGL
 from piavas.capture.pairs import unproject
 from piavas.capture.types import Frame
 from piavas.errors import GeometryError, MissingDependencyError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 F64 = NDArray[np.float64]
 SH0 = 0.28209479177387814  # the constant spherical harmonic
-FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # between OpenGL's and OpenCV's cameras
 RATES = {"means": 1.6e-4, "scales": 5e-3, "quats": 1e-3, "opacities": 5e-2, "colors": 2.5e-3}
 """Steps of Adam, those of means times the size of the scene: the values of Kerbl et al. 2023."""
 LAST_RATE = 0.01  # of the means, at the end, re the first
@@ -220,12 +220,13 @@ def _view(frame: Frame, device: str) -> tuple[Tensor, Tensor, Tensor]:
     """Image `[h, w, 3]` in 0 to 1, world to camera `[4, 4]`, lens `[3, 3]`."""
     import torch
 
-    lens = frame.intrinsics.matrix
+    pose, lens = frame.pose.copy(), frame.intrinsics.matrix
+    pose[:3, :3] = pose[:3, :3] @ OPENCV_TO_OPENGL
     lens[:2, 2] += 0.5  # the trainer counts pixels from their corners
     image = torch.from_numpy(frame.image().copy()).to(device).float() / 255
     camera, view = (
         torch.tensor(matrix, dtype=torch.float32, device=device)
-        for matrix in (np.linalg.inv(frame.pose @ FLIP), lens)
+        for matrix in (np.linalg.inv(pose), lens)
     )
     return image, camera, view
 
