@@ -41,8 +41,11 @@ def test_a_room_ends_at_the_wall_that_faces_it(back, turned):
     assert not inside[:, [0, 2]].any()
 
 
-def labelled(box, at, facing, walls):
-    """The plan of walls across x, and which of its cells are the room that was looked into."""
+def labelled(box, at, facing, walls, sure=True):
+    """The plan of walls across x, and which of its cells are the room that was looked into.
+
+    Where not `sure`, depth that was measured looked through nothing.
+    """
     none = Crossings(np.zeros((0, 3)), np.zeros(0, np.int8), np.zeros(0))
     across = [Crossings(at, facing.astype(np.int8), np.full(len(at), VOXEL**2)), none, none]
     planes = [[Plane(0, x, way, 5.0) for x, way in walls], []]
@@ -53,8 +56,8 @@ def labelled(box, at, facing, walls):
     free[13:87, 12:68, 8:54] = True
     under = np.full(box.shape[:2], HEIGHT)
     edges = find_edges(plan, planes, across, box, 0.0, under)
-    inside = label_cells(plan, edges, free, box, np.array([[2.0, 1.5, 1.5]]), 0.0, HEIGHT, under)
-    return plan, inside
+    eyes = np.array([[1.9, 1.5, 1.5]])
+    return plan, label_cells(plan, edges, free, free & sure, box, eyes, 0.0, HEIGHT, under)
 
 
 def assert_the_room_ends_at_its_walls(box, parts, walls, turned):
@@ -93,6 +96,18 @@ def test_a_wall_that_shows_under_what_hangs_is_the_wall(before, behind, turned):
         parts.append((at[at[:, 2] > low], facing[at[:, 2] > low]))
     walls = [(0.0, 1), (before[0], -1), (behind[0], -1)]
     assert_the_room_ends_at_its_walls(box, parts, walls, turned)
+
+
+def test_a_wall_between_rooms_is_no_air_though_concluded_depth_looks_through_it():
+    box = Box(np.array([-0.5, -0.5, -0.3]), (110, 84, 66), VOXEL, 0.0)
+    walls = [*FRONT, (2.0, -1), (2.12, 1)]
+    at, facing = (np.concatenate(part) for part in zip(*(wall(*w) for w in walls), strict=True))
+    for sure in (True, False):  # through a wide doorway many look for sure
+        plan, inside = labelled(box, at, facing, walls, sure)
+        middle = (plan.x[:-1] + plan.x[1:]) / 2
+        wall_there = (middle > 2.0) & (middle < 2.12)
+        room = (middle > 0) & (middle < 4) & (sure | ~wall_there)
+        np.testing.assert_array_equal(inside[:, 1], room)
 
 
 def test_little_that_is_seen_counts_only_close_behind_a_wall():

@@ -275,6 +275,30 @@ def test_what_was_concluded_is_inferred_and_not_observed(tmp_path):
     assert area[(mesh.origin == INFERRED) & high].sum() > 0.8 * area[high].sum()
 
 
+@pytest.mark.parametrize(("least", "deep"), [(1.0, 1.18), (1.8, 1.18), (9.0, 1.0)])
+def test_what_was_concluded_opens_no_wall_but_the_rest_of_a_recess(tmp_path, least, deep):
+    """A window's reveal of 18 cm of which only what lies beyond `least` along it was measured."""
+    world = room_with((1, (1.0, 2.9, 0.9), (2.4, 3.18, 2.1)))
+    capture = load_capture(photograph(tmp_path, world, look_about(32)))
+
+    class Part:
+        name = "part"
+
+        def depths(self, capture):
+            for found in Sensor().depths(capture):
+                view = make_view(found.frame, found.depth)
+                x, y = np.full((2, *found.depth.shape), np.inf)
+                x[view.depth > 0], y[view.depth > 0] = view.points()[:, :2].T
+                yield replace(found, measured=(y < 3.02) | (x > least))
+
+    mesh = reconstruct(capture, depth=Part(), voxel=0.03)
+    caster = RayCaster(mesh.vertices, mesh.faces)
+    x, z = (v.ravel() for v in np.meshgrid(np.linspace(1.2, 2.2, 6), np.linspace(1.1, 1.9, 5)))
+    pane, _ = caster.closest(np.stack([x, np.full(30, 2.0), z], 1), np.tile([0, 1.0, 0], (30, 1)))
+    assert np.median(pane) == pytest.approx(deep, abs=0.02)
+    assert np.mean(np.abs(pane - deep) < 0.03) > 0.9
+
+
 @pytest.mark.parametrize(
     ("under", "camera", "floor"), [(True, 1.5, 0.0), (False, 1.5, 0.9), (True, 1.9, 0.9)]
 )

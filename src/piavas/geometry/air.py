@@ -17,6 +17,7 @@ from piavas.geometry.shell import Shell, wall_zones
 ROUGH = 0.05  # metres of the shell within which what was seen is its noise
 DOUBTED = 0.004  # weight of what was seen, of which half is taken from beside it
 SURE = 2  # views that must have looked through a place to reopen a wall
+MATCHED = 0.1  # of a recess that they must have by measured depth, or the rest stays shut
 RECESS = 0.35  # metres that a recess is deep at most
 HOLE = 0.05  # cubic metres of free space in a wall from which it is a doorway
 STEPS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
@@ -130,29 +131,40 @@ def _fill(distance, weight, free, inside, full, filled, guessed):  # type: ignor
 
 
 def _openings(fused: Fused, shell: Shell, box: Box) -> NDArray[np.float32]:
-    """Seen free space in the walls: doorways between rooms, and recesses with windows in them."""
+    """Seen free space in the walls: doorways between rooms, and recesses with windows in them.
+
+    Where depth was only concluded it takes the plane of some wall, often of one behind the one that
+    is there. So it opens nothing but the rest of a recess that was also seen by measured depth.
+    """
     columns = (shell.distance > 0).any(axis=2)
     near = distance_transform_edt(~columns) * box.voxel <= RECESS
-    zone = (wall_zones(shell, box) | (near & ~columns))[:, :, None]
-    zone = (
-        zone
-        & (box.axis(2) > shell.floor - 0.5 * box.voxel)
-        & (box.axis(2) < shell.top + 0.5 * box.voxel)
+    high = (box.axis(2) > shell.floor - 0.5 * box.voxel) & (
+        box.axis(2) < shell.top + 0.5 * box.voxel
     )
-    opened = zone & ((fused.free >= SURE) | (fused.distance > 0.5 * box.voxel))
-    hole, count = label(opened)
-    size = np.bincount(hole.ravel(), minlength=count + 1) * box.voxel**3
-    real = opened & (size > HOLE)[hole]
+    between = wall_zones(shell, box)[:, :, None] & high
+    beside = (near & ~columns)[:, :, None] & high
+    zone, sure = between | beside, fused.sure >= SURE
+    recess, size = _sizes(beside & ~between & (fused.free >= SURE))
+    matched = np.bincount(recess[sure], minlength=len(size))
+    through = sure | ((recess > 0) & (matched > MATCHED * size)[recess])
+    opened = zone & (through | ((fused.weight > 0) & (fused.distance > 0.5 * box.voxel)))
+    hole, size = _sizes(opened)
+    real = opened & (size * box.voxel**3 > HOLE)[hole]
     level = np.minimum(fused.distance, box.axis(2) - shell.floor)
     # Its edges lie where they were seen, between voxels.
     rim = zone & binary_dilation(real) & (fused.weight > 0)
     return np.where(real | rim, level, -0.5 * box.voxel).astype(np.float32)
 
 
+def _sizes(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Piece of `mask` `[x, y, z]` that each voxel is of, 0 for none, and voxels of each piece."""
+    piece, count = label(mask)
+    return piece, np.bincount(piece.ravel(), minlength=count + 1)
+
+
 def _tidy(field: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
     """Turn small solids that hang in the air to air, and keep values off zero."""
-    solid, count = label(field <= 0)
-    size = np.bincount(solid.ravel(), minlength=count + 1)
+    solid, size = _sizes(field <= 0)
     small = size * box.voxel**3 < SMALLEST
     small[0] = False
     out = np.where(small[solid], 0.5 * box.voxel, field)

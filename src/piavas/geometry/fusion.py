@@ -71,11 +71,13 @@ class Fused:
         distance: `[x, y, z]` metres to the nearest seen surface, positive in air, cut at the band.
         weight: `[x, y, z]` how much was said about it; 0 for nothing.
         free: `[x, y, z]` how many views looked through it.
+        sure: `[x, y, z]` how many of those by depth that was measured or matched.
     """
 
     distance: F32
     weight: F32
     free: NDArray[np.uint16]
+    sure: NDArray[np.uint16]
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -85,8 +87,8 @@ class Fused:
 
 @njit(parallel=True, cache=True)
 def _integrate(  # type: ignore[no-untyped-def] # noqa: PLR0915
-    depth, normal, turn, place, fx, fy, cx, cy, lower, voxel, band, farthest, sides,
-    distance, weight, free
+    depth, normal, measured, turn, place, fx, fy, cx, cy, lower, voxel, band, farthest, sides,
+    distance, weight, free, sure
 ):  # fmt: skip
     """Add one view. `turn` `[3, 3]` and `place` `[3]` take grid coordinates to the camera's.
 
@@ -152,6 +154,7 @@ def _integrate(  # type: ignore[no-untyped-def] # noqa: PLR0915
                             if along > band and signed > 0.5 * band:
                                 if along > 2 * band or signed > band:
                                     free[i, j, k] += 1
+                                    sure[i, j, k] += measured[v, u]
                                 if signed > band:
                                     continue
                             if cosine < STEEP or signed > band or signed < -behind:
@@ -180,7 +183,7 @@ def fuse(views: list[View], box: Box) -> Fused:
     """Fuse `views` on the grid `box`."""
     distance = np.zeros(box.shape, np.float32)
     weight = np.zeros(box.shape, np.float32)
-    free = np.zeros(box.shape, np.uint16)
+    free, sure = np.zeros((2, *box.shape), np.uint16)
     band = BAND * box.voxel
     for view in track(views, "fuse depth"):
         camera = view.pose[:3, :3].T
@@ -188,6 +191,7 @@ def fuse(views: list[View], box: Box) -> Fused:
             view.depth,
             # Normals in the camera's frame, where the distances are taken.
             np.ascontiguousarray(view.normal @ view.pose[:3, :3].astype(np.float32)),
+            view.depth > 0 if view.measured is None else view.measured,
             camera @ box.turn,
             -camera @ view.pose[:3, 3],
             *view.focal,
@@ -200,6 +204,7 @@ def fuse(views: list[View], box: Box) -> Fused:
             distance,
             weight,
             free,
+            sure,
         )
     distance[(weight == 0) & (free > 0)] = band
-    return Fused(distance, weight, free)
+    return Fused(distance, weight, free, sure)

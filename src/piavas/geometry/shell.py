@@ -83,7 +83,7 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     across = [without(crossings(fused, box, axis), slopes, box.voxel) for axis in range(3)]
     walls = [find_planes(across[k], k, WALL_AREA) for k in (0, 1)]
     levels = find_planes(across[2], 2, LEVEL_AREA)
-    free = fused.free >= 2
+    free, sure = fused.free >= 2, fused.sure >= 2
     if free.sum() * box.voxel**3 < 0.5:
         raise GeometryError(
             "hardly any free space was seen",
@@ -99,7 +99,7 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     plan = _plan(walls, faint, free, box)
     under = _local_top(across[2], levels, slopes, box, floor, top)
     edges = find_edges(plan, walls, across, box, floor, under)
-    inside = label_cells(plan, edges, free, box, cameras, floor, top, under)
+    inside = label_cells(plan, edges, free, sure, box, cameras, floor, top, under)
     rooms = find_rooms(inside, [(edge.one, edge.two, max(edge.walls)) for edge in edges])
     slopes = by_room(slopes, rooms, plan.x, plan.y)
     seen = of_rooms(slopes, rooms, plan.x, plan.y)

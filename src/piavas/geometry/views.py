@@ -104,7 +104,7 @@ def make_view(frame: Frame, depth: F32, measured: NDArray[np.bool_] | None = Non
     depth = depth.astype(np.float32)
     normal = _normals(depth, focal, centre) @ frame.pose[:3, :3].T.astype(np.float32)
     if measured is not None:
-        measured = measured[::thin, ::thin]
+        measured = np.ascontiguousarray(measured[::thin, ::thin])
     return View(depth, np.ascontiguousarray(normal), frame.pose, focal, centre, measured)
 
 
