@@ -17,7 +17,9 @@ from piavas.acoustics.confidence import EARLY, MIDDLE, STEP, energies, reverbera
 from piavas.acoustics.hearing import Pairs
 from piavas.acoustics.room import ready
 from piavas.scene import Scene, Source, as_poses
+from piavas.twin.world import World
 
+HEADS = 8
 RAYS, AT_ONCE = 120_000, 30_000  # traced in stages, so that memory stays small
 
 Array = NDArray[np.float64]
@@ -53,6 +55,11 @@ class Sound:
             "drr_error_db": round(float(np.nanmean(np.abs(self.drr - true.drr))), 2),
             "drr_bias_db": round(float(np.nanmean(self.drr - true.drr)), 2),
         }
+
+
+def places_in(world: World) -> Array:
+    """Places `[1 + HEADS, 3]` in an apartment, off all that stands there: source, and heads."""
+    return world.free_points(1 + HEADS, 1, height=1.5, clearance=0.5)
 
 
 def expected(

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 import looks
-from expected import expected
-from materials import BANDS, HEADS, TABLE, mean_absorption, truth
+from expected import expected, places_in
+from materials import BANDS, TABLE, mean_absorption, truth
 from piavas.capture import load_capture
 from piavas.geometry import reconstruct
 from piavas.materials import assign
@@ -76,7 +76,7 @@ def main() -> None:
             found = assign(reconstruct(capture), capture, by="classifier").recognition
         assert found is not None
         true = scene_of(found, truth(found.cut, world), [TABLE[name] for name in MATERIALS])
-        places = world.free_points(1 + HEADS, 1, height=1.5, clearance=0.5)
+        places = places_in(world)
         times, means = {}, {}
         for name, scene in {"true": true, **by_rule(found)}.items():
             times[name] = expected(scene, places[0], places[1:], rays=options.rays).t30

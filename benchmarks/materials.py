@@ -35,7 +35,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 import looks
-from expected import expected
+from expected import expected, places_in
 from piavas.acoustics.patches import face_normals
 from piavas.capture import load_capture
 from piavas.geometry import reconstruct
@@ -52,7 +52,6 @@ BANDS = slice(1, 7)  # 125 Hz to 4 kHz
 PIECE, FINEST = 0.1, 0.3  # metres of edges, to score and to hear
 DENSE = 400_000  # points of the true surface
 NEAR = 16  # nearest ones of which the first that faces the same way counts
-HEADS = 8
 
 
 def mean_absorption(scene: Scene) -> np.ndarray:
@@ -120,7 +119,7 @@ def measure(
     scenes = {by: one.scene for by, one in found.items()}
     ideal = eyring(whole, mean_absorption(whole))
     if not options.no_simulation:
-        places = world.free_points(1 + HEADS, 1, height=1.5, clearance=0.5)
+        places = places_in(world)
         for name, scene in {"whole": whole, "true": true, **scenes}.items():
             sound[name] = expected(scene, places[0], places[1:], rays=options.rays).t30
         again = expected(whole, places[0], places[1:], rays=options.rays, seed=1).t30

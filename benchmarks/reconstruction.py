@@ -40,12 +40,11 @@ from piavas.twin.roofs import KINDS
 from piavas.twin.world import World
 
 sys.path.insert(0, str(Path(__file__).parent))
-from expected import RAYS, expected
+from expected import RAYS, expected, places_in
 
 SAMPLES, DENSE = 20_000, 400_000
 FINEST = 0.3  # metres of an edge within which a face is of one material
 NEAR = 16  # nearest true points of which the first that faces the same way counts
-HEADS = 8
 
 
 def with_true_materials(mesh: Mesh, world: World) -> Scene:
@@ -144,7 +143,7 @@ def doorways_open(mesh: Mesh, world: World) -> int:
 def sound(mesh: Mesh, world: World, rays: int = RAYS) -> dict[str, object]:
     """What sound makes of the difference."""
     truth, like = world.scene(), with_true_materials(mesh, world)
-    places = world.free_points(1 + HEADS, 1, height=1.5, clearance=0.5)
+    places = places_in(world)
     one, other = (
         expected(truth, places[0], places[1:], rays=2 * rays, seed=seed) for seed in (0, 1)
     )

@@ -18,8 +18,7 @@ from pathlib import Path
 from piavas.twin import make_world
 
 sys.path.insert(0, str(Path(__file__).parent))
-from expected import RAYS, expected
-from reconstruction import HEADS
+from expected import RAYS, expected, places_in
 
 
 def main() -> None:
@@ -30,7 +29,7 @@ def main() -> None:
     options = parser.parse_args()
     for seed in options.seeds:
         world = make_world(seed, rooms=options.rooms)
-        scene, places = world.scene(), world.free_points(1 + HEADS, 1, height=1.5, clearance=0.5)
+        scene, places = world.scene(), places_in(world)
         rough = tuple(
             replace(m, scattering=1 - (1 - m.scattering) * (1 - options.more))
             for m in scene.materials

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter, label
 
 from piavas.errors import GeometryError
-from piavas.geometry.fusion import BAND, Box, Fused
+from piavas.geometry.fusion import BAND, SURE, Box, Fused
 from piavas.geometry.hangs import behind_sheets
 from piavas.geometry.shell import Shell, wall_zones
 
 ROUGH = 0.05  # metres of the shell within which what was seen is its noise
 DOUBTED = 0.004  # weight of what was seen, of which half is taken from beside it
-SURE = 2  # views that must have looked through a place to reopen a wall
 MATCHED = 0.1  # of a recess that they must have by measured depth, or the rest stays shut
 RECESS = 0.35  # metres that a recess is deep at most
 HOLE = 0.05  # cubic metres of free space in a wall from which it is a doorway

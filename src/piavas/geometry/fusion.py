@@ -21,6 +21,7 @@ BEHIND = 1.5  # voxels behind one: the other side of a thin wall is another surf
 FADE = 0.9  # share of the weight that is lost on the way there
 BLOCK = 8  # voxels along the edge of a block
 STEEP = 0.1  # least cosine between ray and normal that is believed
+SURE = 2  # views that must have looked through a place for it to be free
 
 
 @dataclass(frozen=True)

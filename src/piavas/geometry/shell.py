@@ -16,7 +16,7 @@ from piavas.errors import GeometryError
 from piavas.geometry.bounds import DEEPEST, find_edges
 from piavas.geometry.ceilings import LOWEST_TOP, find_ceilings, find_rooms
 from piavas.geometry.cells import label_cells
-from piavas.geometry.fusion import Box, Fused
+from piavas.geometry.fusion import SURE, Box, Fused
 from piavas.geometry.planes import APART, Crossings, Plane, crossings, find_planes
 from piavas.geometry.prisms import Caps, Plan, prisms_distance
 from piavas.geometry.slopes import (
@@ -83,7 +83,7 @@ def build_shell(fused: Fused, box: Box, cameras: NDArray[np.float64]) -> Shell:
     across = [without(crossings(fused, box, axis), slopes, box.voxel) for axis in range(3)]
     walls = [find_planes(across[k], k, WALL_AREA) for k in (0, 1)]
     levels = find_planes(across[2], 2, LEVEL_AREA)
-    free, sure = fused.free >= 2, fused.sure >= 2
+    free, sure = fused.free >= SURE, fused.sure >= SURE
     if free.sum() * box.voxel**3 < 0.5:
         raise GeometryError(
             "hardly any free space was seen",

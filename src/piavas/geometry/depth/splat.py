@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from piavas.capture import Capture
 from piavas.capture.gravity import OPENCV_TO_OPENGL
@@ -71,9 +72,13 @@ class Splat:
             GeometryError: no such file, another format, fields missing, cut short, not finite.
         """
         table = _read(Path(path))
-        w, x, y, z = (table[f"rot_{k}"] for k in range(4))
-        length = np.sqrt(w * w + x * x + y * y + z * z)
-        if not len(w) or not all(np.isfinite(v).all() for v in table.values()) or not length.all():
+        quats = np.stack([table[f"rot_{k}"] for k in range(4)], axis=1)
+        length = np.linalg.norm(quats, axis=1)
+        if (
+            not len(quats)
+            or not all(np.isfinite(v).all() for v in table.values())
+            or not length.all()
+        ):
             raise GeometryError(
                 "holds no Gaussians, or numbers that are not finite",
                 file=path,
@@ -82,7 +87,7 @@ class Splat:
             )
         return cls(
             np.stack([table[k] for k in "xyz"], axis=1),
-            _rotations(np.stack([w, x, y, z], axis=1) / length[:, None]),
+            Rotation.from_quat(quats, scalar_first=True).as_matrix(),
             np.exp(np.stack([table[f"scale_{k}"] for k in range(3)], axis=1)),
             1 / (1 + np.exp(-table["opacity"])),
         )
@@ -130,17 +135,6 @@ def placed(capture: Capture) -> tuple[F64, F64, float]:
     move = np.eye(4) if kept else np.asarray(capture.transform, np.float64)
     size = float(np.cbrt(abs(np.linalg.det(move[:3, :3])))) or 1.0
     return move[:3, :3] / size, move[:3, 3], capture.unit if kept else size
-
-
-def _rotations(q: F64) -> F64:
-    """Matrices `[n, 3, 3]` of unit quaternions `[n, 4]`, real part first."""
-    w, x, y, z = q.T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
 
 
 def _read(path: Path) -> dict[str, F64]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from piavas.capture import Capture
 from piavas.capture.gravity import OPENCV_TO_OPENGL
@@ -254,8 +255,6 @@ def _write(path: Path, capture: Capture, discs: dict[str, NDArray[np.float32]]) 
 
 def _turned(turn: F64, quats: F64) -> F64:
     """Quaternions `[n, 4]`, real part first, of `turn` after each."""
-    from scipy.spatial.transform import Rotation
-
     after = Rotation.from_matrix(turn) * Rotation.from_quat(quats, scalar_first=True)
     return np.asarray(after.as_quat(scalar_first=True))
 
